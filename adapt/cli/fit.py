@@ -1,0 +1,27 @@
+"""`adapt fit`: the main job. Fine-tune, compare with the untouched model, write the report."""
+
+import argparse
+
+from adapt.cli.resolve import add_recipe_arguments, print_config, recipe_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `adapt fit`."""
+    add_recipe_arguments(parser, required=True)
+    parser.add_argument(
+        "--dry-run", action="store_true", help="read the data and the model, show the plan; train and write nothing"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Check the recipe, then fit."""
+    name, recipe = recipe_of(options)
+    if options.print_config:
+        print_config(recipe)
+        return
+    from adapt import build
+
+    if options.dry_run:
+        build.plan(recipe)
+    else:
+        build.fit(recipe, name=name)

@@ -1,0 +1,29 @@
+"""The errors a user is meant to read: what is wrong, which value, and what to do about it.
+
+Everything that `adapt` raises on purpose derives from `AdaptError`. The command line prints the
+message alone and ends with `exit_code`; `--debug` adds the traceback.
+"""
+
+
+class AdaptError(Exception):
+    """Something the user can mend; the message says how."""
+
+    exit_code = 1
+
+
+class RecipeError(AdaptError):
+    """A recipe or an override that is not valid; the message lists every problem at once."""
+
+    exit_code = 2
+
+
+class DataError(AdaptError):
+    """A file, label or split that training cannot use."""
+
+
+class CheckpointError(AdaptError):
+    """Weights that are missing, incomplete, or of another architecture."""
+
+
+class RunError(AdaptError):
+    """A run folder that cannot be written, read or evaluated."""

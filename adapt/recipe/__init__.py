@@ -1,0 +1,45 @@
+"""Recipes: one YAML file a run. The schema here is the only home of default values."""
+
+from adapt.recipe.load import as_yaml, describe_recipes, find_recipe, load_recipe, recipe_names
+from adapt.recipe.schema import (
+    AugmentSettings,
+    DataSettings,
+    EvaluationSettings,
+    FolderData,
+    HuWindow,
+    LossSettings,
+    MedicalData,
+    ModelSettings,
+    OptimizerSettings,
+    Percentile,
+    PromptSettings,
+    Recipe,
+    SplitSettings,
+    TrainerSettings,
+    TuningSettings,
+    WandbSettings,
+)
+
+__all__ = [
+    "AugmentSettings",
+    "DataSettings",
+    "EvaluationSettings",
+    "FolderData",
+    "HuWindow",
+    "LossSettings",
+    "MedicalData",
+    "ModelSettings",
+    "OptimizerSettings",
+    "Percentile",
+    "PromptSettings",
+    "Recipe",
+    "SplitSettings",
+    "TrainerSettings",
+    "TuningSettings",
+    "WandbSettings",
+    "as_yaml",
+    "describe_recipes",
+    "find_recipe",
+    "load_recipe",
+    "recipe_names",
+]

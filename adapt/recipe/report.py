@@ -1,0 +1,153 @@
+"""What is wrong with a recipe, in words a user can act on: place, key, value, allowed values, nearest key."""
+
+import difflib
+import typing
+from dataclasses import dataclass, replace
+from types import UnionType
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from adapt.recipe.schema import Recipe
+
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing to mend: where, which key, which value, what to do."""
+
+    path: KeyPath
+    value: str
+    remedy: str
+    place: str = ""
+
+    def at(self, place: str) -> "Problem":
+        """The same problem with its place, `file:line` or `command line`."""
+        return replace(self, place=place)
+
+
+def explain(error: ValidationError, tree: object) -> list[Problem]:
+    """Problems of a validation error, one a key, in the order of the schema."""
+    remedies: dict[KeyPath, list[str]] = {}
+    values: dict[KeyPath, str] = {}
+    for details in error.errors(include_url=False):
+        path = _key_path(details, tree)
+        remedy = _remedy(details, path, tree)
+        values.setdefault(path, _shown(details))
+        if remedy not in remedies.setdefault(path, []):
+            remedies[path].append(remedy)
+    return [Problem(path, values[path], " or ".join(texts)) for path, texts in remedies.items()]
+
+
+def render(problems: list[Problem], *, name: str) -> str:
+    """A message that lists every problem."""
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    blocks = [f"recipe {name} has {count}:"]
+    for problem in problems:
+        key = ".".join(map(str, problem.path)) or "(the recipe)"
+        blocks.append(f"  {problem.place}  {key}{problem.value}\n      {problem.remedy}")
+    return "\n".join(blocks)
+
+
+def _key_path(details: ErrorDetails, tree: object) -> KeyPath:
+    """The error's location as a user wrote it: without the tags that pydantic adds for unions."""
+    path: list[str | int] = []
+    here = tree
+    location = details["loc"]
+    for index, part in enumerate(location):
+        last = index == len(location) - 1
+        if isinstance(here, dict) and part in here:
+            path.append(part)
+            here = here[part]
+        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
+            path.append(part)
+            here = here[part]
+        elif last and details["type"] == "missing":
+            path.append(part)
+    return tuple(path)
+
+
+def _shown(details: ErrorDetails) -> str:
+    if details["type"] == "missing":
+        return " (missing)"
+    text = repr(details["input"])
+    return f" = {text if len(text) <= 80 else text[:77] + '...'}"
+
+
+def _remedy(details: ErrorDetails, path: KeyPath, tree: object) -> str:
+    kind = details["type"]
+    context = details.get("ctx", {})
+    if kind == "extra_forbidden":
+        allowed = _fields(path[:-1], tree)
+        return f"unknown key{_nearest(str(path[-1]), allowed)}; allowed: {', '.join(allowed)}"
+    if kind == "missing":
+        return f"required{_description(path, tree)}"
+    if kind == "literal_error":
+        allowed = [word.strip(" '") for word in str(context["expected"]).replace(" or ", ", ").split(", ")]
+        return f"allowed: {', '.join(allowed)}{_nearest(str(details['input']), allowed)}"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        tags = context.get("expected_tags") or ", ".join(_tags(path, tree))
+        allowed = [word.strip(" '") for word in str(tags).split(",")]
+        given = str(context.get("tag", ""))
+        return f"kind must be one of: {', '.join(allowed)}{_nearest(given, allowed)}"
+    if kind == "value_error":
+        return details["msg"].removeprefix("Value error, ")
+    return details["msg"][0].lower() + details["msg"][1:] + _expected_form(details)
+
+
+def _expected_form(details: ErrorDetails) -> str:
+    given = type(details["input"]).__name__
+    names = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false", "NoneType": "null"}
+    return f", not {names.get(given, given)}" if details["type"].endswith("_type") else ""
+
+
+def _nearest(word: str, allowed: list[str]) -> str:
+    near = difflib.get_close_matches(word, allowed, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _models(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if typing.get_origin(annotation) in (typing.Annotated, typing.Union, UnionType):
+        return [model for part in typing.get_args(annotation) for model in _models(part)]
+    return []
+
+
+def _kind(model: type[BaseModel]) -> str | None:
+    field = model.model_fields.get("kind")
+    return typing.get_args(field.annotation)[0] if field is not None else None
+
+
+def _model_at(path: KeyPath, tree: object) -> type[BaseModel] | None:
+    """The schema class of the mapping at a key path; of several, the one of its `kind`."""
+    model: type[BaseModel] = Recipe
+    here = tree
+    for part in path:
+        here = here.get(part) if isinstance(here, dict) else None
+        field = model.model_fields.get(str(part))
+        choices = _models(field.annotation) if field is not None else []
+        kind = here.get("kind") if isinstance(here, dict) else None
+        chosen = next((choice for choice in choices if len(choices) == 1 or _kind(choice) == kind), None)
+        if chosen is None:
+            return None
+        model = chosen
+    return model
+
+
+def _fields(path: KeyPath, tree: object) -> list[str]:
+    model = _model_at(path, tree)
+    return list(model.model_fields) if model is not None else []
+
+
+def _tags(path: KeyPath, tree: object) -> list[str]:
+    parent = _model_at(path[:-1], tree)
+    field = parent.model_fields.get(str(path[-1])) if parent is not None and path else None
+    return [str(_kind(model)) for model in _models(field.annotation)] if field is not None else []
+
+
+def _description(path: KeyPath, tree: object) -> str:
+    model = _model_at(path[:-1], tree)
+    field = model.model_fields.get(str(path[-1])) if model is not None else None
+    return f": {field.description}" if field is not None and field.description else ""
