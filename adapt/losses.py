@@ -1,0 +1,159 @@
+"""The loss of Segment Anything: `20 * focal + dice` on the best candidate, plus MSE of the IoU head.
+
+Source: Segment Anything (Kirillov et al., 2023), appendix A, "Losses" and "Training algorithm"; focal loss:
+Lin et al., 2017; dice loss with smoothing 1 as in V-Net (Milletari et al., 2016). The paper leaves alpha
+and gamma open; the recipe's defaults are SAM 2's. All functions are pure and compute in float32.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+DICE_SMOOTHING = 1.0
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights and focal parameters; see `LossSettings` of the recipe for the defaults."""
+
+    focal: float
+    dice: float
+    iou: float
+    alpha: float
+    gamma: float
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectLosses:
+    """Losses of each object, all (B, N) float32 (or flattened to (K,)); zero for padding objects.
+
+    Attributes:
+        total: what is minimised.
+        focal, dice: of the winning candidate.
+        iou_error: squared error of the winner's predicted IoU.
+        iou: true IoU of the winner at threshold 0.
+        winner: int64 index of the candidate with the least `focal.weight * focal + dice.weight * dice`.
+    """
+
+    total: Tensor
+    focal: Tensor
+    dice: Tensor
+    iou_error: Tensor
+    iou: Tensor
+    winner: Tensor
+
+
+def _float32(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def focal_loss(logits: Tensor, targets: Tensor, *, alpha: float, gamma: float) -> Tensor:
+    """Sigmoid focal loss, mean over pixels.
+
+    Args:
+        logits: (..., h, w) floats.
+        targets: broadcastable to logits; bool or 0..1.
+        alpha: weight of the foreground; the background's is 1 - alpha.
+        gamma: focusing exponent.
+
+    Returns:
+        (...) float32 (float64 for float64 logits).
+    """
+    logits = _float32(logits)
+    targets = targets.to(logits.dtype).expand_as(logits)
+    cross_entropy = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    probability = logits.sigmoid()
+    # 1 - p_t; away from 0, where a gamma between 0 and 1 has no finite gradient
+    wrong = (probability * (1 - targets) + (1 - probability) * targets).clamp(min=1e-12)
+    weight = alpha * targets + (1 - alpha) * (1 - targets)
+    return (weight * wrong**gamma * cross_entropy).mean((-2, -1))
+
+
+def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """1 - (2 * overlap + 1) / (sum of probabilities + sum of targets + 1).
+
+    Args:
+        logits: (..., h, w) floats.
+        targets: broadcastable to logits; bool or 0..1.
+
+    Returns:
+        (...) float32 in 0..1; 0 for an empty prediction of an empty target.
+    """
+    logits = _float32(logits)
+    targets = targets.to(logits.dtype).expand_as(logits)
+    probability = logits.sigmoid()
+    overlap = (probability * targets).sum((-2, -1))
+    total = probability.sum((-2, -1)) + targets.sum((-2, -1))
+    return 1 - (2 * overlap + DICE_SMOOTHING) / (total + DICE_SMOOTHING)
+
+
+def mask_iou(predicted: Tensor, targets: Tensor) -> Tensor:
+    """Intersection over union of bool masks (..., h, w), as (...) float32; two empty masks agree: 1."""
+    intersection = (predicted & targets).sum((-2, -1))
+    union = (predicted | targets).sum((-2, -1))
+    return torch.where(union > 0, intersection / union.clamp(min=1), 1.0)
+
+
+def object_losses(
+    logits: Tensor, predicted_iou: Tensor, targets: Tensor, object_valid: Tensor, *, weights: LossWeights
+) -> ObjectLosses:
+    """Losses of each object, with gradient only through its best candidate.
+
+    Args:
+        logits: (B, N, M, h, w) of M candidates.
+        predicted_iou: (B, N, M) of the IoU head.
+        targets: (B, N, h, w) bool.
+        object_valid: (B, N) bool; what is False contributes neither value nor gradient.
+        weights: see `LossWeights`.
+    """
+    with torch.no_grad():
+        of_candidates = weights.focal * focal_loss(
+            logits, targets[:, :, None], alpha=weights.alpha, gamma=weights.gamma
+        ) + weights.dice * dice_loss(logits, targets[:, :, None])
+        winner = of_candidates.argmin(-1)
+    pick = winner[..., None]
+    size = logits.shape[-2:]
+    best = logits.gather(2, pick[..., None, None].expand(*pick.shape, *size)).squeeze(2)
+    focal = focal_loss(best, targets, alpha=weights.alpha, gamma=weights.gamma)
+    dice = dice_loss(best, targets)
+    iou = mask_iou(best.detach() > 0, targets)
+    iou_error = (_float32(predicted_iou.gather(2, pick).squeeze(2)) - iou) ** 2
+    total = weights.focal * focal + weights.dice * dice + weights.iou * iou_error
+
+    def valid_only(values: Tensor) -> Tensor:
+        return torch.where(object_valid, values, 0.0)
+
+    return ObjectLosses(
+        total=valid_only(total),
+        focal=valid_only(focal),
+        dice=valid_only(dice),
+        iou_error=valid_only(iou_error),
+        iou=valid_only(iou),
+        winner=winner,
+    )
+
+
+def mean_over_objects(values: Tensor, object_valid: Tensor) -> Tensor:
+    """Mean of per-object values over valid objects; every object of the batch weighs the same."""
+    return torch.where(object_valid, values, 0.0).sum() / object_valid.sum().clamp(min=1)
+
+
+def resize_targets(masks: Tensor, size: int) -> Tensor:
+    """Target masks at the size of the predicted logits.
+
+    A pixel belongs to the object when at least half of its area does; an object that would vanish keeps
+    every pixel that it touches.
+
+    Args:
+        masks: (B, N, S, S) bool, model frame.
+        size: side of the predicted masks; divides S.
+
+    Returns:
+        (B, N, size, size) bool.
+    """
+    share = functional.adaptive_avg_pool2d(masks.float(), (size, size))
+    kept = share >= 0.5
+    vanished = ~kept.flatten(2).any(-1)
+    return torch.where(vanished[..., None, None], share > 0, kept)

@@ -1,0 +1,48 @@
+"""The prompts of a batch, in the model frame."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+PADDING = -10
+"""Label of a point that is only there to fill the tensor (the value `transformers` gives it)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prompts:
+    """Prompts for N objects in each of B images; all coordinates are pixel indices of the model frame.
+
+    Attributes:
+        object_valid: (B, N) bool; False marks padding objects.
+        points: (B, N, P, 2) float32 xy, or None.
+        point_labels: (B, N, P) int64: 1 object, 0 background, `PADDING`; None with points None.
+        boxes: (B, N, 4) float32 XYXY, centres of the corner pixels, or None. All objects have a box, or none.
+        masks: (B, N, 1, h, w) float32 logits of a previous prediction, or None.
+    """
+
+    object_valid: Tensor
+    points: Tensor | None = None
+    point_labels: Tensor | None = None
+    boxes: Tensor | None = None
+    masks: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.points is None and self.boxes is None:
+            raise ValueError("prompts need points or boxes")
+        if (self.points is None) != (self.point_labels is None):
+            raise ValueError("points and point_labels go together")
+        for name, tensor in (("points", self.points), ("boxes", self.boxes), ("masks", self.masks)):
+            if tensor is not None and tensor.shape[:2] != self.object_valid.shape:
+                raise ValueError(f"{name} {tuple(tensor.shape)} do not match {tuple(self.object_valid.shape)} objects")
+
+
+def point_prompts(points: Tensor, object_valid: Tensor) -> Prompts:
+    """One foreground click an object from (B, N, 2) points; padding objects get padding points."""
+    labels = torch.where(object_valid, 1, PADDING).unsqueeze(-1)
+    return Prompts(object_valid=object_valid, points=points.unsqueeze(2), point_labels=labels)
+
+
+def box_prompts(boxes: Tensor, object_valid: Tensor) -> Prompts:
+    """One box an object from (B, N, 4) XYXY."""
+    return Prompts(object_valid=object_valid, boxes=boxes)

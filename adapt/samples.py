@@ -1,0 +1,115 @@
+"""What travels from data to model: a `Sample` in the image frame, a `Batch` in the model frame."""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from adapt.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One image with its objects, in the image frame. The same for every domain.
+
+    Attributes:
+        image: (H, W, 3) uint8.
+        masks: (N, H, W) bool, N >= 1; masks may overlap and none is empty.
+        categories: N names.
+        group: what must not straddle a split: patient, scene or slide.
+        spacing: size of a pixel, (row, column), in `spacing_unit`.
+        spacing_unit: mm, m, um or px.
+        sample_id: unique in the data set; every random draw of the sample derives from it.
+        source: file the sample was read from, for messages.
+    """
+
+    image: npt.NDArray[np.uint8]
+    masks: npt.NDArray[np.bool_]
+    categories: tuple[str, ...]
+    group: str
+    spacing: tuple[float, float]
+    spacing_unit: str
+    sample_id: str
+    source: str
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
+            raise DataError(
+                f"{self.sample_id}: image must be (H, W, 3) uint8, is {self.image.shape} {self.image.dtype}"
+            )
+        if self.masks.dtype != np.bool_ or self.masks.shape[1:] != self.image.shape[:2]:
+            raise DataError(
+                f"{self.sample_id}: masks must be (N, {self.image.shape[0]}, {self.image.shape[1]}) bool, "
+                f"are {self.masks.shape} {self.masks.dtype}"
+            )
+        if len(self.categories) != len(self.masks):
+            raise DataError(f"{self.sample_id}: {len(self.masks)} masks but {len(self.categories)} categories")
+        if not len(self.masks) or not self.masks.any(axis=(1, 2)).all():
+            raise DataError(f"{self.sample_id}: has no object, or an object without a pixel")
+
+
+def sample_key(sample_id: str) -> int:
+    """A 63-bit number of a sample id, the same on every machine; the seed of the sample's random draws."""
+    return int.from_bytes(hashlib.sha256(sample_id.encode()).digest()[:8], "big") >> 1
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """B images with up to N objects each, in the model frame; checked once, when it is made.
+
+    Attributes:
+        images: (B, 3, S, S) float32, normalised, padding zero.
+        extents: (B, 2) float32, width and height of the image inside the square, pixels.
+        masks: (B, N, S, S) bool target masks.
+        object_valid: (B, N) bool; False marks padding objects. Each image has a valid one.
+        sample_keys: (B,) int64, `sample_key` of each sample id.
+        categories: B tuples of the names of the valid objects.
+        groups, sample_ids: B texts.
+        spacings: (B, 2) float32, (row, column) size of an image pixel.
+    """
+
+    images: Tensor
+    extents: Tensor
+    masks: Tensor
+    object_valid: Tensor
+    sample_keys: Tensor
+    categories: tuple[tuple[str, ...], ...]
+    groups: tuple[str, ...]
+    sample_ids: tuple[str, ...]
+    spacings: Tensor
+
+    def __post_init__(self) -> None:
+        count, objects = self.object_valid.shape
+        side = self.images.shape[-1]
+        expected = {
+            "images": (self.images, (count, 3, side, side), torch.float32),
+            "extents": (self.extents, (count, 2), torch.float32),
+            "masks": (self.masks, (count, objects, side, side), torch.bool),
+            "object_valid": (self.object_valid, (count, objects), torch.bool),
+            "sample_keys": (self.sample_keys, (count,), torch.int64),
+            "spacings": (self.spacings, (count, 2), torch.float32),
+        }
+        for name, (tensor, shape, dtype) in expected.items():
+            if tuple(tensor.shape) != shape or tensor.dtype != dtype:
+                raise DataError(
+                    f"batch {name} must be {shape} {dtype}, is {tuple(tensor.shape)} {tensor.dtype} "
+                    f"(samples {', '.join(self.sample_ids)})"
+                )
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
+        """The same batch on another device."""
+        return replace(
+            self,
+            images=self.images.to(device, non_blocking=non_blocking),
+            extents=self.extents.to(device, non_blocking=non_blocking),
+            masks=self.masks.to(device, non_blocking=non_blocking),
+            object_valid=self.object_valid.to(device, non_blocking=non_blocking),
+            sample_keys=self.sample_keys.to(device, non_blocking=non_blocking),
+        )
+
+    def pin_memory(self) -> "Batch":
+        """The same batch in page-locked memory; the data loader calls it before a copy to a GPU."""
+        return replace(self, images=self.images.pin_memory(), masks=self.masks.pin_memory())

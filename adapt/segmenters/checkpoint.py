@@ -1,0 +1,130 @@
+"""From the name of a checkpoint to a segmenter. All weights are there and fit, or it is an error."""
+
+import json
+from pathlib import Path
+
+import torch
+from transformers import SamModel
+from transformers.utils import logging as transformers_logging
+
+from adapt.errors import CheckpointError
+from adapt.segmenters.protocol import PromptableSegmenter
+from adapt.segmenters.sam import SamSegmenter
+from adapt.segmenters.tiny import build_tiny
+
+TINY = "adapt:tiny"
+FAMILIES = {"sam": SamModel}
+"""`model_type` of `config.json` to the class that reads it."""
+LISTED = 8
+
+
+def load_segmenter(checkpoint: str, *, revision: str | None = None) -> PromptableSegmenter:
+    """The pretrained segmenter, in float32 on the CPU, in eval mode.
+
+    Args:
+        checkpoint: `adapt:tiny`, a local folder with `config.json` and `model.safetensors`, or a Hub id.
+        revision: branch, tag or commit, for a Hub id.
+
+    Raises:
+        CheckpointError: not found, unreachable, of another architecture, or with missing, unexpected or
+            misshapen weights (listed).
+    """
+    if checkpoint == TINY:
+        return SamSegmenter(build_tiny())
+    if checkpoint.startswith("adapt:"):
+        raise CheckpointError(f"model.checkpoint {checkpoint!r} is unknown; the only one that is embedded is {TINY}")
+    folder = Path(checkpoint).expanduser()
+    local = folder.is_dir()
+    if not local and (folder.exists() or checkpoint.startswith((".", "/", "~")) or checkpoint.count("/") != 1):
+        raise CheckpointError(
+            f"model.checkpoint {checkpoint!r} is neither a folder nor a Hub id (owner/name). "
+            f"Give a local folder with config.json and model.safetensors, a Hub id, or {TINY}"
+        )
+    family = _family(str(folder) if local else checkpoint, local=local, revision=revision)
+    return SamSegmenter(_load_strictly(family, str(folder) if local else checkpoint, local=local, revision=revision))
+
+
+def _family(source: str, *, local: bool, revision: str | None) -> type[SamModel]:
+    if local:
+        config_file = Path(source) / "config.json"
+        if not config_file.is_file():
+            raise CheckpointError(f"{source} has no config.json; give a folder written by save_pretrained, or {TINY}")
+    else:
+        config_file = _download_config(source, revision)
+    try:
+        config = json.loads(config_file.read_text(encoding="utf-8"))
+        model_type = config["model_type"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{config_file} is not a model's config.json ({error!r}); download it again") from None
+    if model_type not in FAMILIES:
+        raise CheckpointError(
+            f"{source} is a {model_type!r} model; its architecture is not one of: {', '.join(FAMILIES)}. "
+            f"Choose a Segment Anything checkpoint (facebook/sam-vit-base) or {TINY}"
+        )
+    return FAMILIES[model_type]
+
+
+def _download_config(repo: str, revision: str | None) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(repo, "config.json", revision=revision))
+    except (OSError, ValueError, RuntimeError) as error:  # offline, no such repository, a name that is none
+        raise _unreachable(repo, error) from None
+
+
+def _unreachable(repo: str, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"the Hub checkpoint {repo!r} could not be fetched ({type(error).__name__}: {_first_line(error)}). "
+        f"Check the name and the network, or set model.checkpoint to a local folder or to {TINY}"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0]
+
+
+def _load_strictly(family: type[SamModel], source: str, *, local: bool, revision: str | None) -> SamModel:
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # what it would print about odd weights is an error here
+    transformers_logging.disable_progress_bar()
+    try:
+        model, found = family.from_pretrained(
+            source,
+            revision=revision or "main",
+            use_safetensors=True,  # never a pickle
+            ignore_mismatched_sizes=True,  # so that they are listed; refused below
+            output_loading_info=True,
+            local_files_only=local,
+            dtype=torch.float32,
+        )
+    except Exception as error:  # transformers and safetensors raise many kinds for a broken file
+        if not local and isinstance(error, OSError):
+            raise _unreachable(source, error) from None
+        raise CheckpointError(
+            f"{source}: the weights cannot be read ({type(error).__name__}: {_first_line(error)}). "
+            "A complete model.safetensors is needed; download or save it again"
+        ) from error
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        transformers_logging.enable_progress_bar()
+    _refuse_partial(source, found)
+    return model.eval()
+
+
+def _refuse_partial(source: str, found: dict[str, set[str] | list[str]]) -> None:
+    faults = {
+        "missing": sorted(map(str, found["missing_keys"])),
+        "unexpected": sorted(map(str, found["unexpected_keys"])),
+        "of another shape": sorted(str(entry[0]) for entry in found["mismatched_keys"]),
+    }
+    listed = [
+        f"{len(names)} {fault}: {', '.join(names[:LISTED])}{' …' if len(names) > LISTED else ''}"
+        for fault, names in faults.items()
+        if names
+    ]
+    if listed:
+        raise CheckpointError(
+            f"{source}: the weights do not fit the architecture of config.json, and nothing is loaded partly. "
+            f"{'; '.join(listed)}. Use the folder or repository that the weights came with"
+        )

@@ -1,0 +1,106 @@
+"""What every promptable segmenter offers, whatever its family."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from adapt.prompts import Prompts
+
+
+@dataclass(frozen=True)
+class SegmenterSpec:
+    """What a caller must know of a segmenter.
+
+    Attributes:
+        image_size: side of the model frame, pixels.
+        mask_size: side of predicted mask logits; they cover the whole model frame.
+        pixel_mean, pixel_std: of the three channels, on the 0..255 scale.
+        candidates: masks that `decode(..., multimask=True)` returns for each object.
+    """
+
+    image_size: int
+    mask_size: int
+    pixel_mean: tuple[float, float, float]
+    pixel_std: tuple[float, float, float]
+    candidates: int
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFeatures:
+    """What the encoder makes of B images; decoding any number of prompts needs nothing else.
+
+    Attributes:
+        embedding: (B, C, h, w) float.
+    """
+
+    embedding: Tensor
+
+    def select(self, index: Tensor) -> "ImageFeatures":
+        """Features of the images that a (K,) int64 index or a (B,) bool mask names."""
+        return ImageFeatures(embedding=self.embedding[index])
+
+
+@dataclass(frozen=True, eq=False)
+class MaskPredictions:
+    """Candidates for each object.
+
+    Attributes:
+        logits: (B, N, M, h, w) float, the whole model frame; > 0 is the object. Zero for padding objects.
+        iou: (B, N, M) float, the segmenter's own estimate of each candidate's IoU.
+    """
+
+    logits: Tensor
+    iou: Tensor
+
+
+class PromptableSegmenter(Protocol):
+    """A pretrained model that turns an image and prompts into masks. Implementations are `nn.Module`s."""
+
+    @property
+    def spec(self) -> SegmenterSpec:
+        """Sizes, normalisation and number of candidates."""
+        ...
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The image encoder; only `encode` calls it."""
+        ...
+
+    @property
+    def prompt_encoder(self) -> nn.Module:
+        """Embeds points, boxes and masks."""
+        ...
+
+    @property
+    def mask_decoder(self) -> nn.Module:
+        """From features and embedded prompts to masks."""
+        ...
+
+    def encode(self, images: Tensor) -> ImageFeatures:
+        """Run the encoder, once an image.
+
+        Args:
+            images: (B, 3, S, S) float32, normalised, model frame.
+        """
+        ...
+
+    def decode(self, features: ImageFeatures, prompts: Prompts, *, multimask: bool) -> MaskPredictions:
+        """Masks for each prompted object of B encoded images.
+
+        Args:
+            features: of the same B images.
+            prompts: see `Prompts`; padding objects are not computed.
+            multimask: True for `spec.candidates` candidates (a single click is ambiguous), False for one.
+        """
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write `config.json` and `model.safetensors` that plain `transformers` loads."""
+        ...
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Name and value of each parameter, in the names of the stock model."""
+        ...

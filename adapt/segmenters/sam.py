@@ -1,0 +1,89 @@
+"""Segment Anything (Kirillov et al., 2023) over `transformers.SamModel`: SAM ViT-B, L, H, MedSAM, SlimSAM, adapt:tiny."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import SamModel
+
+from adapt.prompts import Prompts
+from adapt.segmenters.protocol import ImageFeatures, MaskPredictions, SegmenterSpec
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+
+
+class SamSegmenter(nn.Module):
+    """The `sam` family. Calls the stock parts directly, since `SamModel.get_image_embeddings` stops gradients."""
+
+    def __init__(self, model: SamModel) -> None:
+        super().__init__()
+        self.model = model
+        config = model.config
+        self.spec = SegmenterSpec(
+            image_size=config.vision_config.image_size,
+            mask_size=4 * config.prompt_encoder_config.image_embedding_size,  # the decoder upscales twice by 2
+            pixel_mean=IMAGENET_MEAN,
+            pixel_std=IMAGENET_STD,
+            candidates=config.mask_decoder_config.num_multimask_outputs,
+        )
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The ViT with its neck."""
+        return self.model.vision_encoder
+
+    @property
+    def prompt_encoder(self) -> nn.Module:
+        """Embeds points, boxes and masks."""
+        return self.model.prompt_encoder
+
+    @property
+    def mask_decoder(self) -> nn.Module:
+        """Two-way transformer, upscaling, hypernetworks and IoU head."""
+        return self.model.mask_decoder
+
+    def encode(self, images: Tensor) -> ImageFeatures:
+        """(B, 3, S, S) float32 normalised images to (B, C, S/16, S/16) features."""
+        return ImageFeatures(embedding=self.model.vision_encoder(images).last_hidden_state)
+
+    def decode(self, features: ImageFeatures, prompts: Prompts, *, multimask: bool) -> MaskPredictions:
+        """See `PromptableSegmenter.decode`.
+
+        Objects become the batch of the decoder, each with its image's features: so a mask prompt can differ
+        from object to object, which the stock call (one mask prompt an image) does not allow, and padding
+        objects cost nothing.
+        """
+        images, objects = prompts.object_valid.shape
+        chosen = prompts.object_valid.flatten().nonzero().squeeze(1)
+
+        def of_chosen(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values.flatten(0, 1)[chosen]
+
+        points, labels, boxes = (of_chosen(v) for v in (prompts.points, prompts.point_labels, prompts.boxes))
+        sparse, dense = self.model.prompt_encoder(
+            input_points=None if points is None else points[:, None],
+            input_labels=None if labels is None else labels[:, None],
+            input_boxes=None if boxes is None else boxes[:, None],
+            input_masks=of_chosen(prompts.masks),
+        )
+        logits, iou = self.model.mask_decoder(
+            image_embeddings=features.embedding[chosen // objects],
+            image_positional_embeddings=self.model.get_image_wide_positional_embeddings().expand(len(chosen), -1, -1, -1),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=multimask,
+        )
+        return MaskPredictions(
+            logits=_scatter(logits[:, 0], chosen, images, objects), iou=_scatter(iou[:, 0], chosen, images, objects)
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write `config.json` and `model.safetensors`; `SamModel.from_pretrained(folder)` reads them."""
+        self.model.save_pretrained(folder)
+
+
+def _scatter(values: Tensor, chosen: Tensor, images: int, objects: int) -> Tensor:
+    """(K, ...) values of the chosen objects as (images, objects, ...), zero elsewhere."""
+    full = torch.zeros(images * objects, *values.shape[1:], dtype=values.dtype, device=values.device)
+    return full.index_copy(0, chosen, values).unflatten(0, (images, objects))

@@ -1,0 +1,6 @@
+"""Ways to tune: each sets which parameters train, and says so."""
+
+from adapt.tuning.decoder import tune_decoder
+from adapt.tuning.trainable import trainable_names, trainable_table
+
+__all__ = ["trainable_names", "trainable_table", "tune_decoder"]
