@@ -1,0 +1,51 @@
+"""NIfTI volumes (`.nii`, `.nii.gz`) by nibabel."""
+
+import os
+import tempfile
+import zlib
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import numpy.typing as npt
+
+from adapt.errors import DataError
+from adapt.formats.volume import Volume, normalise_orientation
+
+SUFFIXES = (".nii", ".nii.gz")
+
+
+def read_nifti(path: Path) -> Volume:
+    """A 3D volume, reoriented; scaling of the header is applied, and integers stay integers without one.
+
+    Raises:
+        DataError: the file is missing, not NIfTI, cut short, or not 3D.
+    """
+    try:
+        image = nibabel.load(path)
+        shape = tuple(size for axis, size in enumerate(image.shape) if axis < 3 or size > 1)
+        if len(shape) != 3:
+            raise DataError(f"{path}: is {len(image.shape)}-dimensional {image.shape}; a 3D volume is needed")
+        stored = np.asanyarray(image.dataobj).reshape(shape)
+        affine = np.asarray(image.affine, dtype=float)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read as NIfTI ({error}); copy or convert the file again") from None
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+        raise DataError(f"{path}: its affine has no volume: {affine.tolist()}; set a valid sform or qform")
+    return normalise_orientation(stored, affine, source=path)
+
+
+def write_nifti(path: Path, values: npt.NDArray[np.generic], *, like: Volume) -> None:
+    """Write a (Z, Y, X) array in the axes and affine that `like` was stored with; whole or not at all."""
+    image = nibabel.Nifti1Image(like.in_stored_order(values), like.stored_affine)
+    suffix = ".nii.gz" if path.name.endswith(".gz") else ".nii"
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=suffix)
+    os.close(handle)
+    try:
+        nibabel.save(image, temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,91 @@
+"""A volume in one orientation, with what is needed to undo it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import numpy.typing as npt
+
+LPS = nibabel.orientations.axcodes2ornt(("L", "P", "S"))
+CORNERS = np.array([[x, y, z, 1] for x in (0, 1) for y in (0, 1) for z in (0, 1)], dtype=float)
+TOLERANCE_VOXELS = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A volume whose axes point to the patient's Superior, Posterior and Left, in this order.
+
+    So `voxels[z]` is an axial slice as radiologists look at it: anterior on top, the patient's right side
+    on the left. An oblique volume keeps its grid; its axes are the nearest ones.
+
+    Attributes:
+        voxels: (Z, Y, X) array.
+        affine: (4, 4) float64; maps voxel indices (x, y, z, 1) of this array to millimetres in RAS+ (NIfTI's world).
+        stored_orientation: (3, 2) nibabel orientation of the axes as they were stored.
+        source: the file or folder it was read from.
+    """
+
+    voxels: npt.NDArray[np.generic]
+    affine: npt.NDArray[np.float64]
+    stored_orientation: npt.NDArray[np.float64]
+    source: Path
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Size of a voxel along (z, y, x), millimetres."""
+        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(z), float(y), float(x)
+
+    def in_stored_order(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        """A (Z, Y, X) array of this volume with the axes (x, y, z) and directions of the stored file."""
+        back = nibabel.orientations.ornt_transform(LPS, self.stored_orientation)
+        return np.ascontiguousarray(nibabel.orientations.apply_orientation(values.transpose(2, 1, 0), back))
+
+    @property
+    def stored_affine(self) -> npt.NDArray[np.float64]:
+        """(4, 4) affine of the stored array, RAS+ millimetres."""
+        there = nibabel.orientations.ornt_transform(self.stored_orientation, LPS)
+        stored_shape = self.in_stored_order(self.voxels).shape
+        undo = np.linalg.inv(nibabel.orientations.inv_ornt_aff(there, stored_shape))
+        return np.asarray(self.affine @ undo)
+
+
+def normalise_orientation(
+    stored: npt.NDArray[np.generic], affine: npt.NDArray[np.float64], *, source: Path
+) -> Volume:
+    """A `Volume` from an array (x, y, z) in any orientation and its RAS+ affine."""
+    orientation = nibabel.orientations.io_orientation(affine)
+    there = nibabel.orientations.ornt_transform(orientation, LPS)
+    voxels = nibabel.orientations.apply_orientation(stored, there).transpose(2, 1, 0)
+    return Volume(
+        voxels=np.ascontiguousarray(voxels),
+        affine=affine @ nibabel.orientations.inv_ornt_aff(there, stored.shape),
+        stored_orientation=orientation,
+        source=source,
+    )
+
+
+def same_geometry(first: Volume, second: Volume) -> str | None:
+    """None when both volumes cover the same voxels of the patient, else what differs, for a message.
+
+    Affines may differ by rounding: no corner of the volume may lie more than a tenth of a voxel apart.
+    """
+    if first.voxels.shape != second.voxels.shape:
+        return (
+            f"shapes differ: {first.voxels.shape} in {first.source.name}, "
+            f"{second.voxels.shape} in {second.source.name} (slices, rows, columns)"
+        )
+    z, y, x = first.voxels.shape
+    corners = CORNERS * (x - 1, y - 1, z - 1, 1)
+    apart = np.linalg.norm(((first.affine - second.affine) @ corners.T)[:3], axis=0).max()
+    if apart > TOLERANCE_VOXELS * min(first.spacing):
+        return (
+            f"affines differ by up to {apart:.3g} mm: spacing (z, y, x) {_rounded(first.spacing)} and "
+            f"{_rounded(second.spacing)} mm, origin {_rounded(first.affine[:3, 3])} and {_rounded(second.affine[:3, 3])}"
+        )
+    return None
+
+
+def _rounded(values: tuple[float, ...] | npt.NDArray[np.float64]) -> str:
+    return "(" + ", ".join(f"{float(value):.4g}" for value in values) + ")"

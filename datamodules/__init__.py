@@ -1,0 +1,10 @@
+"""Domains: from a team's files to batches. Import as `adapt.datamodules`."""
+
+if __name__ != "adapt.datamodules":
+    raise ImportError("import adapt.datamodules, not datamodules: a module under two names would exist twice")
+
+from adapt.datamodules.base import SegmentationDataModule
+from adapt.datamodules.splits import Splits, split_groups
+from adapt.datamodules.store import Case, Source, Store
+
+__all__ = ["Case", "SegmentationDataModule", "Source", "Splits", "Store", "split_groups"]

@@ -1,0 +1,167 @@
+"""From a store to batches: the one Lightning datamodule, whatever the domain."""
+
+from collections.abc import Iterator, Sequence
+
+import lightning
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from adapt.datamodules.splits import Splits
+from adapt.datamodules.store import Store
+from adapt.datamodules.transforms import Augmentation
+from adapt.frames import Frame, image_to_model_frame, masks_to_model_frame
+from adapt.recipe import TrainerSettings
+from adapt.samples import Batch, Sample, sample_key
+from adapt.segmenters import SegmenterSpec
+
+Key = tuple[int, int]
+"""(epoch, row of the store): everything random about an item derives from it and the seed."""
+
+
+class EpochSampler(Sampler[Key]):
+    """Rows of a split as (epoch, row) keys, in an order that seed and epoch decide."""
+
+    def __init__(self, rows: Sequence[int], *, seed: int, shuffle: bool) -> None:
+        self._rows, self._seed, self._shuffle, self._epoch = list(rows), seed, shuffle, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this at the start of each epoch."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Key]:
+        if not self._shuffle:
+            return iter([(0, row) for row in self._rows])
+        order = np.random.default_rng([self._seed, self._epoch]).permutation(len(self._rows))
+        return iter([(self._epoch, self._rows[index]) for index in order])
+
+
+class PreparedSamples(Dataset[Batch]):
+    """Items of a store in the model frame: augmented, at most so many objects, resized and padded."""
+
+    def __init__(
+        self, store: Store, spec: SegmenterSpec, *, augmentation: Augmentation | None, objects: int, seed: int
+    ) -> None:
+        self._store, self._spec, self._augmentation = store, spec, augmentation
+        self._objects, self._seed = objects, seed
+
+    def __getitem__(self, key: Key) -> Batch:
+        epoch, row = key
+        sample = self._store.sample(row)
+        random = np.random.default_rng([self._seed, epoch, sample_key(sample.sample_id)])
+        augment_seed = int(random.integers(2**31))
+        if self._augmentation is not None:
+            sample = self._augmentation(sample, seed=augment_seed)
+        chosen = np.arange(len(sample.masks))
+        if len(chosen) > self._objects:
+            chosen = np.sort(random.choice(len(chosen), size=self._objects, replace=False))
+        return to_batch(sample, self._spec, chosen=chosen)
+
+
+def to_batch(sample: Sample, spec: SegmenterSpec, *, chosen: Sequence[int] | np.ndarray) -> Batch:
+    """A batch of one: the sample in the model frame, with the chosen objects.
+
+    An object too thin for the model's pixels is not valid there, unless all are: then the first keeps the
+    pixel at the centre of its box, since each image of a batch has a valid object.
+    """
+    frame = Frame(*sample.image.shape[:2], size=spec.image_size)
+    masks = torch.from_numpy(masks_to_model_frame(sample.masks[chosen], size=spec.image_size))
+    valid = masks.flatten(1).any(1)
+    if not valid.any():
+        rows, columns = np.nonzero(sample.masks[chosen[0]])
+        scale_x, scale_y = frame.scale
+        masks[0, int((rows.mean() + 0.5) * scale_y), int((columns.mean() + 0.5) * scale_x)] = True
+        valid[0] = True
+    height, width = frame.resized
+    return Batch(
+        images=image_to_model_frame(
+            sample.image, size=spec.image_size, mean=spec.pixel_mean, std=spec.pixel_std
+        ).unsqueeze(0),
+        extents=torch.tensor([[width, height]], dtype=torch.float32),
+        masks=masks.unsqueeze(0),
+        object_valid=valid.unsqueeze(0),
+        sample_keys=torch.tensor([sample_key(sample.sample_id)]),
+        categories=(tuple(sample.categories[int(index)] for index in chosen),),
+        groups=(sample.group,),
+        sample_ids=(sample.sample_id,),
+        spacings=torch.tensor([sample.spacing], dtype=torch.float32),
+    )
+
+
+def collate(items: Sequence[Batch]) -> Batch:
+    """Batches of one, joined; images with fewer objects get padding objects, marked invalid."""
+    objects = max(item.object_valid.shape[1] for item in items)
+    side = items[0].masks.shape[-1]
+    masks = torch.zeros(len(items), objects, side, side, dtype=torch.bool)
+    valid = torch.zeros(len(items), objects, dtype=torch.bool)
+    for index, item in enumerate(items):
+        count = item.object_valid.shape[1]
+        masks[index, :count], valid[index, :count] = item.masks[0], item.object_valid[0]
+    return Batch(
+        images=torch.cat([item.images for item in items]),
+        extents=torch.cat([item.extents for item in items]),
+        masks=masks,
+        object_valid=valid,
+        sample_keys=torch.cat([item.sample_keys for item in items]),
+        categories=tuple(item.categories[0] for item in items),
+        groups=tuple(item.groups[0] for item in items),
+        sample_ids=tuple(item.sample_ids[0] for item in items),
+        spacings=torch.cat([item.spacings for item in items]),
+    )
+
+
+class SegmentationDataModule(lightning.LightningDataModule):
+    """Batches for training and validation, samples for evaluation, of one store split by group."""
+
+    def __init__(
+        self,
+        store: Store,
+        splits: Splits,
+        spec: SegmenterSpec,
+        *,
+        augmentation: Augmentation,
+        settings: TrainerSettings,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.store, self.splits = store, splits
+        self._spec, self._augmentation, self._settings, self._seed = spec, augmentation, settings, seed
+
+    def rows(self, groups: Sequence[str]) -> list[int]:
+        """Rows of the store that belong to some groups."""
+        wanted = set(groups)
+        return [row for row, group in enumerate(self.store.groups) if group in wanted]
+
+    def test_samples(self) -> list[int]:
+        """Rows of the test split, for `store.sample`."""
+        return self.rows(self.splits.test)
+
+    def _loader(self, rows: list[int], *, train: bool) -> DataLoader[Batch]:
+        settings = self._settings
+        return DataLoader(
+            PreparedSamples(
+                self.store,
+                self._spec,
+                augmentation=self._augmentation if train else None,
+                objects=settings.objects_per_image,
+                seed=self._seed,
+            ),
+            batch_size=settings.batch_size,
+            sampler=EpochSampler(rows, seed=self._seed, shuffle=train),
+            num_workers=settings.workers,
+            collate_fn=collate,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=settings.workers > 0,
+        )
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Augmented batches in a new order each epoch."""
+        return self._loader(self.rows(self.splits.train), train=True)
+
+    def val_dataloader(self) -> list[DataLoader[Batch]] | DataLoader[Batch]:
+        """Batches as they are, always in the same order; none without validation groups."""
+        rows = self.rows(self.splits.validation)
+        return self._loader(rows, train=False) if rows else []

@@ -1,0 +1,174 @@
+"""Medical volumes: image and label volumes paired by name, cut into slices of one plane, grouped by patient."""
+
+import re
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from adapt.datamodules.pairing import case_group, existing_folder, refuse_unpaired
+from adapt.datamodules.store import Case, Source
+from adapt.errors import DataError
+from adapt.formats import (
+    Volume,
+    integral,
+    percentile_range,
+    read_dicom_series,
+    read_nifti,
+    same_geometry,
+    to_uint8,
+)
+from adapt.recipe import HuWindow, MedicalData, Percentile
+from adapt.samples import Sample
+
+NIFTI = re.compile(r"(.+)\.nii(\.gz)?", re.IGNORECASE)
+HU_WINDOWS = {"soft_tissue": (-160.0, 240.0), "lung": (-1350.0, 150.0), "bone": (-500.0, 1300.0)}
+"""Name to [low, high] in Hounsfield units: the usual width and level (400/40, 1500/-600, 1800/400)."""
+PLANES = {"axial": 0, "coronal": 1, "sagittal": 2}
+"""Axis of a `Volume` (superior, posterior, left) that the slices of a plane are stacked along."""
+
+
+def medical_source(settings: MedicalData, root: Path) -> Source:
+    """Pairs of image and label volumes below a folder.
+
+    Images are NIfTI files, or folders that hold one DICOM series; labels are NIfTI files of the same name.
+
+    Raises:
+        DataError: a folder is missing or empty, or an image or label has no partner (all are listed).
+    """
+    images = _volumes(existing_folder(root, settings.image_folder, "data.image_folder"), series=True)
+    labels = _volumes(existing_folder(root, settings.label_folder, "data.label_folder"), series=False)
+    refuse_unpaired(images, labels, root, kinds="NIfTI files (.nii, .nii.gz) or folders with a DICOM series")
+    inputs = [file for path in images.values() for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    return Source(
+        inputs=[*inputs, *labels.values()],
+        cases=[partial(read_case, name, images[name], labels[name], settings=settings) for name in sorted(images)],
+    )
+
+
+def _volumes(folder: Path, *, series: bool) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        match = NIFTI.fullmatch(path.name)
+        name = match[1] if match else path.name if series and path.is_dir() else None
+        if name is None or path.name.startswith("."):
+            continue
+        if name in found:
+            raise DataError(f"{folder}: two volumes are called {name}: {found[name].name} and {path.name}; keep one")
+        found[name] = path
+    return found
+
+
+def read_case(name: str, image_path: Path, label_path: Path, *, settings: MedicalData) -> Case:
+    """Slices with objects of one volume.
+
+    Raises:
+        DataError: unreadable, image and label of different geometry, NaN or infinite voxels, label values
+            that are not whole or not named, or no labelled voxel.
+    """
+    image = read_dicom_series(image_path) if image_path.is_dir() else read_nifti(image_path)
+    label = read_nifti(label_path)
+    difference = same_geometry(image, label)
+    if difference is not None:
+        raise DataError(f"{name}: image and label do not match: {difference}. Resample the label to the image")
+    bad = int(np.count_nonzero(~np.isfinite(image.voxels)))
+    if bad:
+        raise DataError(f"{image.source}: {bad} of {image.voxels.size} voxels are NaN or infinite; replace them")
+    labels = _checked_labels(label, settings)
+    windows = _windows(image, settings.intensity)
+    axis = PLANES[settings.plane]
+    spacing = tuple(np.delete(image.spacing, axis))
+    group = case_group(name, settings.group_pattern)
+    samples: list[Sample] = []
+    empty = small = 0
+    for index in range(image.voxels.shape[axis]):
+        masks, categories, dropped = _objects(_slice(labels, axis, index), settings)
+        small += dropped
+        if not masks:
+            empty += 1
+            continue
+        voxels = _slice(image.voxels, axis, index)
+        channels = [to_uint8(voxels, low=low, high=high) for low, high in windows]
+        samples.append(
+            Sample(
+                image=np.stack(channels if len(channels) == 3 else channels * 3, axis=-1),
+                masks=np.stack(masks),
+                categories=tuple(categories),
+                group=group,
+                spacing=(float(spacing[0]), float(spacing[1])),
+                spacing_unit="mm",
+                sample_id=f"{name}/{settings.plane}/{index:04d}",
+                source=str(image_path),
+            )
+        )
+    return Case(samples=samples, empty_images=empty, small_objects=small)
+
+
+def _slice(voxels: npt.NDArray[np.generic], axis: int, index: int) -> npt.NDArray[np.generic]:
+    """One slice as it is looked at: anterior or superior on top."""
+    plane = voxels.take(index, axis=axis)
+    return plane if axis == 0 else plane[::-1]
+
+
+def _checked_labels(label: Volume, settings: MedicalData) -> npt.NDArray[np.int64]:
+    values = integral(label.voxels)
+    if values is None:
+        odd = label.voxels[~np.isfinite(label.voxels) | (label.voxels != np.rint(label.voxels))]
+        raise DataError(
+            f"{label.source}: label values are not whole numbers (first: {odd.flat[0]:.6g}); "
+            "labels resampled with interpolation do this: resample them with nearest neighbour"
+        )
+    named = {value: name for name, value in settings.labels.items()}
+    present = {int(value) for value in np.unique(values)} - {0}
+    unknown = sorted(present - set(named))
+    if unknown and settings.other_labels == "error":
+        raise DataError(
+            f"{label.source}: label values {_some(unknown)} are not named in data.labels "
+            f"({', '.join(f'{name}: {value}' for name, value in settings.labels.items())}). "
+            "Name them, or set data.other_labels=ignore"
+        )
+    if not present & set(named):
+        found = f"; it has the values {_some(sorted(present))}" if present else ""
+        raise DataError(
+            f"{label.source}: no voxel is labelled {' or '.join(settings.labels)}{found}. "
+            "Remove the case, or correct data.labels"
+        )
+    return values
+
+
+def _some(values: list[int], limit: int = 10) -> str:
+    return ", ".join(map(str, values[:limit])) + (f" and {len(values) - limit} more" if len(values) > limit else "")
+
+
+def _windows(image: Volume, intensity: HuWindow | Percentile) -> list[tuple[float, float]]:
+    """The [low, high] of one channel, or of each of three, in the unit of the voxels."""
+    if isinstance(intensity, Percentile):
+        return [percentile_range(image.voxels, low=intensity.low, high=intensity.high)]
+    return [HU_WINDOWS[w] if isinstance(w, str) else (w[0], w[1]) for w in intensity.windows]
+
+
+def _objects(
+    labels: npt.NDArray[np.generic], settings: MedicalData
+) -> tuple[list[npt.NDArray[np.bool_]], list[str], int]:
+    """Masks and categories of the objects in a slice, and how many were too small."""
+    masks: list[npt.NDArray[np.bool_]] = []
+    categories: list[str] = []
+    small = 0
+    for name, value in settings.labels.items():
+        structure = labels == value
+        if not structure.any():
+            continue
+        if settings.objects == "label":
+            regions = [structure]
+        else:
+            count, components = cv2.connectedComponents(structure.astype(np.uint8), connectivity=8)
+            regions = [components == component for component in range(1, count)]
+        for region in regions:
+            if np.count_nonzero(region) < settings.min_object_pixels:
+                small += 1
+            else:
+                masks.append(region)
+                categories.append(name)
+    return masks, categories, small

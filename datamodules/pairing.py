@@ -1,0 +1,57 @@
+"""Images and labels of the same name, and the group a name belongs to; for every domain that stores pairs."""
+
+import re
+from pathlib import Path
+
+from adapt.errors import DataError
+
+LISTED = 10
+
+
+def existing_folder(root: Path, below: str, key: str) -> Path:
+    """The folder `root/below`.
+
+    Raises:
+        DataError: it is missing; names the recipe key that leads there.
+    """
+    if not root.is_dir():
+        raise DataError(f"data.root: no folder {root} (looked from {Path.cwd()}); set data.root=/your/data")
+    folder = root / below
+    if not folder.is_dir():
+        found = ", ".join(sorted(path.name for path in root.iterdir())[:LISTED]) or "nothing"
+        raise DataError(f"{key}: no folder {folder}; {root} holds: {found}")
+    return folder
+
+
+def refuse_unpaired(images: dict[str, Path], labels: dict[str, Path], root: Path, *, kinds: str) -> None:
+    """Check that each image has a label and each label an image.
+
+    Raises:
+        DataError: there is no image at all, or some have no partner; lists them.
+    """
+    if not images:
+        raise DataError(f"{root}: no image found; {kinds} are read")
+    faults = [
+        f"{len(lonely)} {what} without {partner}: {', '.join(lonely[:LISTED])}{' …' if len(lonely) > LISTED else ''}"
+        for what, partner, lonely in (
+            ("images", "a label of the same name", sorted(set(images) - set(labels))),
+            ("labels", "an image of the same name", sorted(set(labels) - set(images))),
+        )
+        if lonely
+    ]
+    if faults:
+        raise DataError(f"{root}: {'; '.join(faults)}. Give both the same name, or remove them")
+
+
+def case_group(name: str, pattern: str | None) -> str:
+    """The group (patient, scene, slide) of a case: the pattern's group, or the name itself without a pattern.
+
+    Raises:
+        DataError: the pattern does not match.
+    """
+    if pattern is None:
+        return name
+    match = re.search(pattern, name)
+    if match is None or not match[1]:
+        raise DataError(f"data.group_pattern {pattern!r} finds no group in the case name {name!r}; correct it")
+    return match[1]
