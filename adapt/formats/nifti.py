@@ -1,7 +1,6 @@
 """NIfTI volumes (`.nii`, `.nii.gz`) by nibabel."""
 
-import os
-import tempfile
+import gzip
 import zlib
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adapt.errors import DataError
+from adapt.files import write_file
 from adapt.formats.volume import Volume, normalise_orientation
 
 SUFFIXES = (".nii", ".nii.gz")
@@ -39,13 +39,5 @@ def read_nifti(path: Path) -> Volume:
 
 def write_nifti(path: Path, values: npt.NDArray[np.generic], *, like: Volume) -> None:
     """Write a (Z, Y, X) array in the axes and affine that `like` was stored with; whole or not at all."""
-    image = nibabel.Nifti1Image(like.in_stored_order(values), like.stored_affine)
-    suffix = ".nii.gz" if path.name.endswith(".gz") else ".nii"
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=suffix)
-    os.close(handle)
-    try:
-        nibabel.save(image, temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    content = nibabel.Nifti1Image(like.in_stored_order(values), like.stored_affine).to_bytes()
+    write_file(path, lambda file: file.write(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content))

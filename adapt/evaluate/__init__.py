@@ -1,0 +1,19 @@
+"""How much better the tuned model is than the untouched one, and how sure we are."""
+
+from adapt.evaluate.gallery import draw_gallery
+from adapt.evaluate.html import ReportFacts, write_report
+from adapt.evaluate.protocols import ObjectScore, score_samples
+from adapt.evaluate.results import Results, summarise
+from adapt.evaluate.tables import print_table, write_tables
+
+__all__ = [
+    "ObjectScore",
+    "ReportFacts",
+    "Results",
+    "draw_gallery",
+    "print_table",
+    "score_samples",
+    "summarise",
+    "write_report",
+    "write_tables",
+]

@@ -1,0 +1,40 @@
+"""Write a file whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from adapt.errors import RunError
+
+
+def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Let `write` fill a temporary file in the same folder, flush it to the disk, and put it in place.
+
+    A reader, or a machine that stops at any moment, finds the old content or the new, never a part.
+
+    Raises:
+        RunError: the folder cannot be written, or the disk is full; the old content is still there.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise RunError(f"{path} cannot be written ({error.strerror}); free space, or set output=/another/folder") from None
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)  # mkstemp's 0600 would hide a result from colleagues
+        os.replace(temporary, path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written ({error.strerror}); free space, or set output=/another/folder") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_file` for UTF-8 text."""
+    write_file(path, lambda file: file.write(text.encode()))

@@ -1,0 +1,81 @@
+"""The folder of a run: `output/<recipe>/<time>/`."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from adapt.errors import RunError
+
+RECIPE, VERSIONS, SPLITS, MODEL, CHECKPOINTS, GALLERY, REPORT = (
+    "recipe.yaml",
+    "versions.json",
+    "splits.json",
+    "model",
+    "checkpoints",
+    "gallery",
+    "report.html",
+)
+
+
+def check_writable(output: Path) -> None:
+    """Fail before the data is read rather than after training.
+
+    Raises:
+        RunError: `output` or what it would be created in cannot be written.
+    """
+    existing = next(path for path in (output, *output.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise _not_writable(output, error) from None
+
+
+def new_run_folder(output: Path, name: str) -> Path:
+    """A new, empty folder `output/name/<time>`; a second run in the same second gets `-2`.
+
+    Raises:
+        RunError: it cannot be created.
+    """
+    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    for number in range(1, 1000):
+        folder = output / name / (stamp if number == 1 else f"{stamp}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise _not_writable(output, error) from None
+        return folder
+    raise RunError(f"{output / name} holds a thousand runs of this second; set output=/another/folder")
+
+
+def _not_writable(output: Path, error: OSError) -> RunError:
+    return RunError(f"run folder {output} cannot be written ({error.strerror}); set output=/another/folder")
+
+
+def write_folder(target: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary folder, and put it in place when it is complete.
+
+    Raises:
+        RunError: it cannot be written; the target is then as it was.
+    """
+    try:
+        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    except OSError as error:
+        raise _not_writable(target, error) from None
+    try:
+        write(temporary)
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+        temporary.chmod(0o755)
+        os.rename(temporary, target)
+    except OSError as error:
+        raise _not_writable(target, error) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

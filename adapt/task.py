@@ -1,0 +1,202 @@
+"""The one LightningModule: encode once, prompt, decode, sum the losses. Everything it uses is handed to it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import MeanMetric
+
+from adapt.frames import Frame, logits_to_image_frame
+from adapt.losses import LossWeights, ObjectLosses, mask_iou, mean_over_objects, object_losses, resize_targets
+from adapt.prompts import PromptSimulation, Prompts, box_prompts, draw_prompts, tight_boxes
+from adapt.samples import Batch
+from adapt.segmenters import ImageFeatures, PromptableSegmenter
+from adapt.tuning import trainable_names
+
+
+@dataclass(frozen=True)
+class OptimizationPlan:
+    """AdamW with linear warm-up, then a cosine to zero or a constant rate.
+
+    Attributes:
+        total_steps: optimiser steps of the whole run.
+    """
+
+    learning_rate: float
+    weight_decay: float
+    warmup_steps: int
+    cosine: bool
+    total_steps: int
+
+    def factor(self, step: int) -> float:
+        """Share of the learning rate at an optimiser step, counted from 0."""
+        warmup = min(self.warmup_steps, self.total_steps // 2)
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        if not self.cosine:
+            return 1.0
+        done = (step - warmup) / max(1, self.total_steps - warmup)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def prompted_losses(
+    segmenter: PromptableSegmenter,
+    features: ImageFeatures,
+    batch: Batch,
+    *,
+    epoch: int,
+    simulation: PromptSimulation,
+    weights: LossWeights,
+) -> tuple[ObjectLosses, Tensor]:
+    """Losses of all valid objects of a batch, each prompted by a click or a box.
+
+    A click is ambiguous and gets three candidates; a box gets the single-mask output (Segment Anything,
+    appendix A). So the images of a batch are decoded in two parts.
+
+    Returns:
+        Losses of all B * N objects in one dimension, the images with clicks first, and their validity (B * N,).
+    """
+    by_box, clicks, boxes = draw_prompts(
+        batch.masks, batch.extents, batch.object_valid, batch.sample_keys, epoch=epoch, simulation=simulation
+    )
+    targets = resize_targets(batch.masks, segmenter.spec.mask_size)
+    parts: list[ObjectLosses] = []
+    valid: list[Tensor] = []
+    for chosen, prompts, multimask in ((~by_box, clicks, True), (by_box, boxes, False)):
+        if not chosen.any():
+            continue
+        here = batch.object_valid[chosen]
+        predictions = segmenter.decode(features.select(chosen), _of_images(prompts, chosen), multimask=multimask)
+        parts.append(object_losses(predictions.logits, predictions.iou, targets[chosen], here, weights=weights))
+        valid.append(here.flatten())
+
+    def joined(of_part: Callable[[ObjectLosses], Tensor]) -> Tensor:
+        return torch.cat([of_part(part).flatten() for part in parts])
+
+    losses = ObjectLosses(
+        total=joined(lambda part: part.total),
+        focal=joined(lambda part: part.focal),
+        dice=joined(lambda part: part.dice),
+        iou_error=joined(lambda part: part.iou_error),
+        iou=joined(lambda part: part.iou),
+        winner=joined(lambda part: part.winner),
+    )
+    return losses, torch.cat(valid)
+
+
+def _of_images(prompts: Prompts, chosen: Tensor) -> Prompts:
+    def picked(values: Tensor | None) -> Tensor | None:
+        return None if values is None else values[chosen]
+
+    return Prompts(
+        object_valid=prompts.object_valid[chosen],
+        points=picked(prompts.points),
+        point_labels=picked(prompts.point_labels),
+        boxes=picked(prompts.boxes),
+        masks=picked(prompts.masks),
+    )
+
+
+class AdaptTask(lightning.LightningModule):
+    """Training and validation of a segmenter whose trainable parameters are already chosen."""
+
+    def __init__(
+        self,
+        segmenter: PromptableSegmenter,
+        *,
+        simulation: PromptSimulation,
+        weights: LossWeights,
+        plan: OptimizationPlan,
+    ) -> None:
+        super().__init__()
+        self.segmenter = segmenter
+        self._simulation, self._weights, self._plan = simulation, weights, plan
+        self._encoder_trains = any(parameter.requires_grad for parameter in segmenter.encoder.parameters())
+        self.validation_iou = torch.nn.ModuleDict({"one_click": MeanMetric(), "box": MeanMetric()})
+
+    def on_fit_start(self) -> None:
+        """Only what trains is in training mode: a frozen encoder stays as it is evaluated."""
+        self.segmenter.encoder.train(self._encoder_trains)
+        self.segmenter.mask_decoder.train()
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """A frozen dataclass moves itself."""
+        return batch.to(device, non_blocking=True)
+
+    def encode(self, batch: Batch) -> ImageFeatures:
+        """Run the encoder, once an image; without a graph when it is frozen."""
+        with torch.set_grad_enabled(self._encoder_trains and torch.is_grad_enabled()):
+            return self.segmenter.encode(batch.images)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The mean loss over the batch's objects."""
+        losses, valid = prompted_losses(
+            self.segmenter,
+            self.encode(batch),
+            batch,
+            epoch=self.current_epoch,
+            simulation=self._simulation,
+            weights=self._weights,
+        )
+        loss = mean_over_objects(losses.total, valid)
+        figures = {
+            "train/loss": loss.detach(),
+            "train/focal": mean_over_objects(losses.focal.detach(), valid),
+            "train/dice": mean_over_objects(losses.dice.detach(), valid),
+            "train/iou_error": mean_over_objects(losses.iou_error.detach(), valid),
+            "train/iou": mean_over_objects(losses.iou, valid),
+        }
+        self.log_dict(figures, batch_size=len(batch.groups), on_step=True, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """IoU of the most confident mask after one drawn click, always the same one, and after the tight box."""
+        features = self.encode(batch)
+        _, clicks, _ = draw_prompts(
+            batch.masks, batch.extents, batch.object_valid, batch.sample_keys, epoch=0, simulation=self._simulation
+        )
+        boxes = box_prompts(tight_boxes(batch.masks), batch.object_valid)
+        frame = Frame(self.segmenter.spec.image_size, self.segmenter.spec.image_size, self.segmenter.spec.image_size)
+        for name, prompts, multimask in (("one_click", clicks, True), ("box", boxes, False)):
+            predictions = self.segmenter.decode(features, prompts, multimask=multimask)
+            answer = predictions.iou.argmax(-1)[..., None, None, None].expand(-1, -1, 1, *predictions.logits.shape[-2:])
+            masks = logits_to_image_frame(predictions.logits.gather(2, answer).squeeze(2), frame) > 0
+            self.validation_iou[name].update(mask_iou(masks, batch.masks)[batch.object_valid])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log mIoU over objects for each prompt, and their mean, by which the best checkpoint is chosen."""
+        scores = {name: metric.compute() for name, metric in self.validation_iou.items()}
+        for metric in self.validation_iou.values():
+            metric.reset()
+        self.log_dict({f"val/miou_{name}": score for name, score in scores.items()})
+        self.log("val/miou", torch.stack(list(scores.values())).mean())
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type is a union of ten
+        """AdamW over what trains, with the plan's rate at each step."""
+        trainable = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(
+            trainable, lr=self._plan.learning_rate, weight_decay=self._plan.weight_decay, betas=(0.9, 0.999)
+        )
+        schedule = LambdaLR(optimizer, self._plan.factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A checkpoint holds what trains; the frozen rest is in the pretrained checkpoint already."""
+        kept = {f"segmenter.{name}" for name in trainable_names(self.segmenter)}
+        checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in kept}
+
+    def load_tuned(self, state: dict[str, Tensor]) -> None:
+        """Put back the tuned weights of a checkpoint; every trainable parameter must be there, and no other.
+
+        Raises:
+            KeyError: the names differ.
+        """
+        expected = {f"segmenter.{name}" for name in trainable_names(self.segmenter)}
+        if expected != set(state):
+            raise KeyError(f"tuned weights differ from what trains: {sorted(expected ^ set(state))[:8]}")
+        self.load_state_dict(state, strict=False)

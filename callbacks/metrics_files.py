@@ -1,0 +1,64 @@
+"""Metrics of a run as files: `metrics.jsonl`, one line as it happens, and `metrics.csv`, one table at the end."""
+
+import csv
+import io
+import json
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+
+from adapt.files import write_text
+
+JSONL, CSV = "metrics.jsonl", "metrics.csv"
+
+
+class MetricsFiles(Logger):
+    """A Lightning logger whose lines survive a killed run: each is flushed when it is written."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    @property
+    def name(self) -> str:
+        """Name of the logger."""
+        return "files"
+
+    @property
+    def version(self) -> str:
+        """There is one a run."""
+        return ""
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: object, **kwargs: object) -> None:  # Lightning's
+        """Nothing: the resolved recipe lies beside."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Append one line."""
+        with (self._folder / JSONL).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **{name: float(value) for name, value in metrics.items()}}) + "\n")
+
+    def finalize(self, status: str) -> None:
+        """Write the table; Lightning calls this at the end, and after an error as well."""
+        rows = read_metrics(self._folder)
+        columns = ["step", "epoch", *sorted({name for row in rows for name in row} - {"step", "epoch"})]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self._folder / CSV, text.getvalue())
+
+
+def read_metrics(folder: Path) -> list[dict[str, float]]:
+    """The lines of `metrics.jsonl`, whole ones only; none if there is no file."""
+    path = folder / JSONL
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:  # the last line of a killed run
+            continue
+    return rows

@@ -1,0 +1,105 @@
+"""Weights & Biases and TensorBoard. Neither can stop a run, or hold it up for more than seconds."""
+
+import importlib.util
+import netrc
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+from rich.console import Console
+
+from adapt.errors import RecipeError
+from adapt.recipe import WandbSettings
+
+if TYPE_CHECKING:
+    import wandb
+
+PROBE_SECONDS, INIT_SECONDS, FINISH_SECONDS = 2.0, 6.0, 5.0
+"""Together they stay below the 15 s that tracking may cost."""
+DEFAULT_SERVER = "https://api.wandb.ai"
+
+
+def wandb_logger(
+    settings: WandbSettings, *, name: str, folder: Path, config: dict[str, object], console: Console
+) -> tuple[Logger, "wandb.Run"]:
+    """A logger of a W&B run; the run is offline if that is asked for, or if the server or a login is missing.
+
+    Args:
+        settings: of the recipe.
+        name: shown in W&B.
+        folder: receives W&B's own files.
+        config: the resolved recipe.
+        console: for the one warning.
+
+    Raises:
+        RecipeError: wandb is not installed.
+    """
+    if importlib.util.find_spec("wandb") is None:
+        raise RecipeError("tracking: wandb needs the extra: pip install 'adapt-sam[wandb]', or set tracking=none")
+    import wandb
+
+    reason = None if settings.offline else _why_offline()
+    offline = settings.offline or reason is not None
+    try:
+        run = _init(settings, name, folder, config, offline=offline)
+    except wandb.errors.Error as error:
+        reason = str(error).strip().splitlines()[0]
+        wandb.teardown()
+        run = _init(settings, name, folder, config, offline=True)
+    if reason is not None:
+        console.print(f"[yellow]warning:[/] W&B is offline ({reason}); training goes on.", highlight=False, soft_wrap=True)
+    if run.settings.mode == "offline":
+        console.print(f"upload later with: wandb sync {Path(run.dir).parent}", highlight=False, soft_wrap=True)
+    return WandbLogger(experiment=run), run
+
+
+def _init(
+    settings: WandbSettings, name: str, folder: Path, config: dict[str, object], *, offline: bool
+) -> "wandb.Run":
+    import wandb
+
+    return wandb.init(
+        project=settings.project,
+        entity=settings.entity,
+        name=name,
+        dir=str(folder),
+        config=config,
+        mode="offline" if offline else "online",
+        settings=wandb.Settings(init_timeout=INIT_SECONDS, finish_timeout=FINISH_SECONDS, silent=True, console="off"),
+    )
+
+
+def _why_offline() -> str | None:
+    """What stands against an online run; None if nothing does."""
+    server = urlsplit(os.environ.get("WANDB_BASE_URL", DEFAULT_SERVER))
+    host, port = server.hostname or "", server.port or (80 if server.scheme == "http" else 443)
+    try:
+        socket.create_connection((host, port), timeout=PROBE_SECONDS).close()
+    except OSError as error:
+        return f"{host}:{port} cannot be reached: {error}"
+    if not os.environ.get("WANDB_API_KEY") and not _stored_login(host):
+        return "no login: run `wandb login`, or set WANDB_API_KEY"
+    return None
+
+
+def _stored_login(host: str) -> bool:
+    """Whether `wandb login` has left a key; W&B itself would ask for one and wait."""
+    file = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    try:
+        return netrc.netrc(file).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def tensorboard_logger(folder: Path) -> Logger:
+    """A logger that writes TensorBoard's files.
+
+    Raises:
+        RecipeError: tensorboard is not installed.
+    """
+    if importlib.util.find_spec("tensorboard") is None:
+        raise RecipeError("tracking: tensorboard needs the extra: pip install 'adapt-sam[tensorboard]', or tracking=none")
+    return TensorBoardLogger(save_dir=folder, name="tensorboard", version="")
