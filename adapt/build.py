@@ -86,7 +86,9 @@ def _source(recipe: Recipe, cache: Path) -> Source:
     data = recipe.data
     if data.root.startswith("adapt:"):
         if data.root != phantom.NAME or not isinstance(data, MedicalData):
-            raise DataError(f"data.root {data.root!r}: the only data that is generated is {phantom.NAME}, of kind medical")
+            raise DataError(
+                f"data.root {data.root!r}: the only data that is generated is {phantom.NAME}, of kind medical"
+            )
         root = phantom.ct_phantom(cache)
     else:
         root = Path(data.root).expanduser()
@@ -243,15 +245,21 @@ def evaluate(recipe: Recipe, *, name: str, run_folder: Path | None) -> Results:
     write_text(folder / RECIPE, as_yaml(recipe))
     write_text(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
     lines = [*_plan_lines(recipe, data, models["base"], device)[:3], ("run folder", str(folder))]
-    return _evaluate(recipe, name, data, models, folder=folder, device=device, lines=lines, training=None, console=console)
+    return _evaluate(
+        recipe, name, data, models, folder=folder, device=device, lines=lines, training=None, console=console
+    )
 
 
 def _unseen(splits: Splits, store: Store, run_folder: Path) -> Splits:
     """The test split of the run, or, on other data, the recipe's; never a group that the run has trained on."""
     try:
-        saved = Splits(**{k: tuple(v) for k, v in json.loads((run_folder / SPLITS).read_text(encoding="utf-8")).items()})
+        saved = Splits(
+            **{k: tuple(v) for k, v in json.loads((run_folder / SPLITS).read_text(encoding="utf-8")).items()}
+        )
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise RunError(f"{run_folder / SPLITS} cannot be read ({error}); it tells which groups were trained on") from None
+        raise RunError(
+            f"{run_folder / SPLITS} cannot be read ({error}); it tells which groups were trained on"
+        ) from None
     if set(saved.test) <= set(store.groups):
         return saved
     seen = sorted(set(splits.test) & {*saved.train, *saved.validation})
@@ -288,6 +296,7 @@ def _train(
         loggers.append(logger)
     elif recipe.tracking == "tensorboard":
         loggers.append(tensorboard_logger(folder))
+    bars = [progress_bar()] if console.is_terminal else []
     settings = recipe.trainer
     trainer = lightning.Trainer(
         accelerator=device.type,
@@ -297,7 +306,8 @@ def _train(
         gradient_clip_val=settings.gradient_clip or None,
         check_val_every_n_epoch=settings.validate_every,
         logger=loggers,
-        callbacks=[checkpoints, throughput, EpochLines(console, throughput), progress_bar()],
+        callbacks=[checkpoints, throughput, EpochLines(console, throughput), *bars],
+        enable_progress_bar=bool(bars),
         plugins=[AtomicCheckpointIO()],
         default_root_dir=folder,
         log_every_n_steps=LOG_EVERY,
@@ -393,7 +403,9 @@ def _plan_lines(
 ) -> list[tuple[str, str]]:
     facts, splits = data.store.facts, data.splits
     images = [len(data.rows(groups)) for groups in (splits.train, splits.validation, splits.test)]
-    trainable = ", ".join(f"{part} {count:,} of {total:,}" for part, count, total in trainable_table(segmenter) if count)
+    trainable = ", ".join(
+        f"{part} {count:,} of {total:,}" for part, count, total in trainable_table(segmenter) if count
+    )
     return [
         (
             "data",
@@ -437,6 +449,7 @@ def _quiet_libraries() -> None:
     if sys.warnoptions:
         return  # the user, or a test, has said which warnings to see
     for message in (
+        ".*module.s. in eval mode at the start of training.*",  # the frozen encoder is meant to be
         ".*does not have many workers.*",  # `trainer.workers` is a choice of the recipe
         ".*number of training batches.*is smaller than the logging interval.*",  # small data sets are usual here
         ".*isinstance.treespec, LeafSpec.*",  # torch deprecates what lightning 2.6 still calls

@@ -20,7 +20,9 @@ def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        raise RunError(f"{path} cannot be written ({error.strerror}); free space, or set output=/another/folder") from None
+        raise RunError(
+            f"{path} cannot be written ({error.strerror}); free space, or set output=/another/folder"
+        ) from None
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -30,7 +32,9 @@ def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
         temporary.chmod(0o644)  # mkstemp's 0600 would hide a result from colleagues
         os.replace(temporary, path)
     except OSError as error:
-        raise RunError(f"{path} cannot be written ({error.strerror}); free space, or set output=/another/folder") from None
+        raise RunError(
+            f"{path} cannot be written ({error.strerror}); free space, or set output=/another/folder"
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
 

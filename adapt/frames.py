@@ -68,12 +68,13 @@ def image_to_model_frame(
     Args:
         image: (H, W, 3) uint8, image frame.
         size: side of the model frame.
-        mean, std: of each channel, on the 0..255 scale.
+        mean: of each channel, on the 0..255 scale.
+        std: of each channel, on the 0..255 scale.
 
     Returns:
         (3, size, size) float32, model frame.
     """
-    height, width = Frame(*image.shape[:2], size=size).resized
+    height, width = Frame(image.shape[0], image.shape[1], size).resized
     resized = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
     normalised = (resized.astype(np.float32) - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
     padded = torch.zeros(3, size, size)
@@ -83,7 +84,7 @@ def image_to_model_frame(
 
 def masks_to_model_frame(masks: npt.NDArray[np.bool_], *, size: int) -> npt.NDArray[np.bool_]:
     """Masks (N, H, W) bool of the image frame as (N, size, size) bool of the model frame, nearest pixel."""
-    frame = Frame(*masks.shape[1:], size=size)
+    frame = Frame(masks.shape[1], masks.shape[2], size)
     height, width = frame.resized
     rows = np.minimum(((np.arange(height) + 0.5) * frame.height / height).astype(int), frame.height - 1)
     columns = np.minimum(((np.arange(width) + 0.5) * frame.width / width).astype(int), frame.width - 1)

@@ -13,7 +13,7 @@ from torchmetrics import MeanMetric
 
 from adapt.frames import Frame, logits_to_image_frame
 from adapt.losses import LossWeights, ObjectLosses, mask_iou, mean_over_objects, object_losses, resize_targets
-from adapt.prompts import PromptSimulation, Prompts, box_prompts, draw_prompts, tight_boxes
+from adapt.prompts import Prompts, PromptSimulation, box_prompts, draw_prompts, tight_boxes
 from adapt.samples import Batch
 from adapt.segmenters import ImageFeatures, PromptableSegmenter
 from adapt.tuning import trainable_names
@@ -115,18 +115,14 @@ class AdaptTask(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.segmenter = segmenter
-        self._simulation, self._weights, self._plan = simulation, weights, plan
+        self.simulation, self.weights, self._plan = simulation, weights, plan
         self._encoder_trains = any(parameter.requires_grad for parameter in segmenter.encoder.parameters())
-        self.validation_iou = torch.nn.ModuleDict({"one_click": MeanMetric(), "box": MeanMetric()})
+        self.click_iou, self.box_iou = MeanMetric(), MeanMetric()
 
     def on_fit_start(self) -> None:
         """Only what trains is in training mode: a frozen encoder stays as it is evaluated."""
         self.segmenter.encoder.train(self._encoder_trains)
         self.segmenter.mask_decoder.train()
-
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """A frozen dataclass moves itself."""
-        return batch.to(device, non_blocking=True)
 
     def encode(self, batch: Batch) -> ImageFeatures:
         """Run the encoder, once an image; without a graph when it is frozen."""
@@ -140,8 +136,8 @@ class AdaptTask(lightning.LightningModule):
             self.encode(batch),
             batch,
             epoch=self.current_epoch,
-            simulation=self._simulation,
-            weights=self._weights,
+            simulation=self.simulation,
+            weights=self.weights,
         )
         loss = mean_over_objects(losses.total, valid)
         figures = {
@@ -158,23 +154,22 @@ class AdaptTask(lightning.LightningModule):
         """IoU of the most confident mask after one drawn click, always the same one, and after the tight box."""
         features = self.encode(batch)
         _, clicks, _ = draw_prompts(
-            batch.masks, batch.extents, batch.object_valid, batch.sample_keys, epoch=0, simulation=self._simulation
+            batch.masks, batch.extents, batch.object_valid, batch.sample_keys, epoch=0, simulation=self.simulation
         )
         boxes = box_prompts(tight_boxes(batch.masks), batch.object_valid)
         frame = Frame(self.segmenter.spec.image_size, self.segmenter.spec.image_size, self.segmenter.spec.image_size)
-        for name, prompts, multimask in (("one_click", clicks, True), ("box", boxes, False)):
+        for metric, prompts, multimask in ((self.click_iou, clicks, True), (self.box_iou, boxes, False)):
             predictions = self.segmenter.decode(features, prompts, multimask=multimask)
             answer = predictions.iou.argmax(-1)[..., None, None, None].expand(-1, -1, 1, *predictions.logits.shape[-2:])
             masks = logits_to_image_frame(predictions.logits.gather(2, answer).squeeze(2), frame) > 0
-            self.validation_iou[name].update(mask_iou(masks, batch.masks)[batch.object_valid])
+            metric.update(mask_iou(masks, batch.masks)[batch.object_valid])
 
     def on_validation_epoch_end(self) -> None:
         """Log mIoU over objects for each prompt, and their mean, by which the best checkpoint is chosen."""
-        scores = {name: metric.compute() for name, metric in self.validation_iou.items()}
-        for metric in self.validation_iou.values():
-            metric.reset()
-        self.log_dict({f"val/miou_{name}": score for name, score in scores.items()})
-        self.log("val/miou", torch.stack(list(scores.values())).mean())
+        click, box = self.click_iou.compute(), self.box_iou.compute()
+        self.click_iou.reset()
+        self.box_iou.reset()
+        self.log_dict({"val/miou_one_click": click, "val/miou_box": box, "val/miou": (click + box) / 2})
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type is a union of ten
         """AdamW over what trains, with the plan's rate at each step."""

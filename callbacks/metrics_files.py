@@ -31,7 +31,9 @@ class MetricsFiles(Logger):
         """There is one a run."""
         return ""
 
-    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: object, **kwargs: object) -> None:  # Lightning's
+    def log_hyperparams(
+        self, params: dict[str, Any] | Namespace, *args: object, **kwargs: object
+    ) -> None:  # Lightning's
         """Nothing: the resolved recipe lies beside."""
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:

@@ -50,15 +50,15 @@ def wandb_logger(
         wandb.teardown()
         run = _init(settings, name, folder, config, offline=True)
     if reason is not None:
-        console.print(f"[yellow]warning:[/] W&B is offline ({reason}); training goes on.", highlight=False, soft_wrap=True)
+        console.print(
+            f"[yellow]warning:[/] W&B is offline ({reason}); training goes on.", highlight=False, soft_wrap=True
+        )
     if run.settings.mode == "offline":
         console.print(f"upload later with: wandb sync {Path(run.dir).parent}", highlight=False, soft_wrap=True)
     return WandbLogger(experiment=run), run
 
 
-def _init(
-    settings: WandbSettings, name: str, folder: Path, config: dict[str, object], *, offline: bool
-) -> "wandb.Run":
+def _init(settings: WandbSettings, name: str, folder: Path, config: dict[str, object], *, offline: bool) -> "wandb.Run":
     import wandb
 
     return wandb.init(
@@ -101,5 +101,7 @@ def tensorboard_logger(folder: Path) -> Logger:
         RecipeError: tensorboard is not installed.
     """
     if importlib.util.find_spec("tensorboard") is None:
-        raise RecipeError("tracking: tensorboard needs the extra: pip install 'adapt-sam[tensorboard]', or tracking=none")
+        raise RecipeError(
+            "tracking: tensorboard needs the extra: pip install 'adapt-sam[tensorboard]', or tracking=none"
+        )
     return TensorBoardLogger(save_dir=folder, name="tensorboard", version="")

@@ -67,7 +67,7 @@ def to_batch(sample: Sample, spec: SegmenterSpec, *, chosen: Sequence[int] | np.
     An object too thin for the model's pixels is not valid there, unless all are: then the first keeps the
     pixel at the centre of its box, since each image of a batch has a valid object.
     """
-    frame = Frame(*sample.image.shape[:2], size=spec.image_size)
+    frame = Frame(sample.image.shape[0], sample.image.shape[1], spec.image_size)
     masks = torch.from_numpy(masks_to_model_frame(sample.masks[chosen], size=spec.image_size))
     valid = masks.flatten(1).any(1)
     if not valid.any():
@@ -165,3 +165,7 @@ class SegmentationDataModule(lightning.LightningDataModule):
         """Batches as they are, always in the same order; none without validation groups."""
         rows = self.rows(self.splits.validation)
         return self._loader(rows, train=False) if rows else []
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """A batch is frozen, so it moves itself."""
+        return batch.to(device, non_blocking=True)

@@ -36,7 +36,9 @@ def _images(folder: Path) -> dict[str, Path]:
         if path.suffix.lower() not in image_format.SUFFIXES or path.name.startswith("."):
             continue
         if path.stem in found:
-            raise DataError(f"{folder}: two files are called {path.stem}: {found[path.stem].name} and {path.name}; keep one")
+            raise DataError(
+                f"{folder}: two files are called {path.stem}: {found[path.stem].name} and {path.name}; keep one"
+            )
         found[path.stem] = path
     return found
 
@@ -81,8 +83,9 @@ def _categories(labels: npt.NDArray[np.int64], path: Path, settings: FolderData)
     named = {value: name for name, value in settings.labels.items()}
     unknown = [value for value in present if value not in named]
     if unknown:
+        known = ", ".join(f"{name}: {value}" for name, value in settings.labels.items())
         raise DataError(
             f"{path}: label values {', '.join(map(str, unknown[:10]))} are not named in data.labels "
-            f"({', '.join(f'{name}: {value}' for name, value in settings.labels.items())}). Name them, or correct the map"
+            f"({known}). Name them, or correct the map"
         )
     return {value: named[value] for value in present}

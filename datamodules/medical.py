@@ -3,6 +3,7 @@
 import re
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -106,9 +107,9 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Medica
     return Case(samples=samples, empty_images=empty, small_objects=small)
 
 
-def _slice(voxels: npt.NDArray[np.generic], axis: int, index: int) -> npt.NDArray[np.generic]:
+def _slice(voxels: npt.NDArray[Any], axis: int, index: int) -> npt.NDArray[Any]:
     """One slice as it is looked at: anterior or superior on top."""
-    plane = voxels.take(index, axis=axis)
+    plane: npt.NDArray[Any] = voxels.take(index, axis=axis)
     return plane if axis == 0 else plane[::-1]
 
 
@@ -149,9 +150,7 @@ def _windows(image: Volume, intensity: HuWindow | Percentile) -> list[tuple[floa
     return [HU_WINDOWS[w] if isinstance(w, str) else (w[0], w[1]) for w in intensity.windows]
 
 
-def _objects(
-    labels: npt.NDArray[np.generic], settings: MedicalData
-) -> tuple[list[npt.NDArray[np.bool_]], list[str], int]:
+def _objects(labels: npt.NDArray[Any], settings: MedicalData) -> tuple[list[npt.NDArray[np.bool_]], list[str], int]:
     """Masks and categories of the objects in a slice, and how many were too small."""
     masks: list[npt.NDArray[np.bool_]] = []
     categories: list[str] = []

@@ -81,9 +81,10 @@ def draw_patient(random: np.random.Generator) -> tuple[npt.NDArray[np.int16], np
         half = np.array(axes) * random.uniform(0.8, 1.2, 3)
         lobes = 1 + 0.05 * np.sin(3 * np.arctan2(y - moved[1], x - moved[2]) + random.uniform(0, 2 * np.pi))
         turn = random.uniform(-0.4, 0.4)
-        v, u = (y - moved[1]) * np.cos(turn) - (x - moved[2]) * np.sin(turn), (y - moved[1]) * np.sin(turn) + (
-            x - moved[2]
-        ) * np.cos(turn)
+        v, u = (
+            (y - moved[1]) * np.cos(turn) - (x - moved[2]) * np.sin(turn),
+            (y - moved[1]) * np.sin(turn) + (x - moved[2]) * np.cos(turn),
+        )
         distance = np.sqrt(((z - moved[0]) / half[0]) ** 2 + (v / half[1]) ** 2 + (u / half[2]) ** 2) / lobes
         share = np.clip((1.06 - distance) / 0.12, 0, 1) * (wall < 0.8)  # soft edge: partial volume
         volume = volume * (1 - share) + share * random.normal(hounsfield, 12)

@@ -42,7 +42,8 @@ def split_groups(groups: Iterable[str], settings: SplitSettings, *, seed: int) -
                 raise DataError(f"split.{key}: no group {name!r} in the data. {hint}Groups: {_listed(names)}")
     named = set(settings.validation_groups) | set(settings.test_groups)
     order = sorted(
-        (name for name in names if name not in named), key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest()
+        (name for name in names if name not in named),
+        key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest(),
     )
     test = list(settings.test_groups) or _take(order, settings.test, len(names))
     spare = len(order) > 1  # one group is left for training whatever the share

@@ -147,7 +147,9 @@ def open_or_make(source: Source, *, settings: dict[str, object], cache: Path, co
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     except OSError as error:
-        raise DataError(f"cache folder {cache} cannot be written ({error.strerror}); set cache=/another/folder") from None
+        raise DataError(
+            f"cache folder {cache} cannot be written ({error.strerror}); set cache=/another/folder"
+        ) from None
     try:
         _write(source, temporary, console)
         if folder.exists():  # damaged, or another process was faster
@@ -157,7 +159,9 @@ def open_or_make(source: Source, *, settings: dict[str, object], cache: Path, co
         store = _open(folder)
         if store is not None:
             return store
-        raise DataError(f"cache folder {cache} cannot be written ({error.strerror}); set cache=/another/folder") from None
+        raise DataError(
+            f"cache folder {cache} cannot be written ({error.strerror}); set cache=/another/folder"
+        ) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     store = _open(folder)
@@ -195,8 +199,8 @@ def _write(source: Source, folder: Path, console: Console) -> None:
     facts = Facts(samples, objects, empty_images, small_objects, data_bytes=(folder / DATA).stat().st_size)
     (folder / FACTS).write_text(json.dumps(facts.__dict__), encoding="utf-8")
     for name in (DATA, FACTS):
-        with (folder / name).open("rb") as file:
-            os.fsync(file.fileno())
+        with (folder / name).open("rb") as written:
+            os.fsync(written.fileno())
 
 
 def _cases(source: Source, errors: list[str], console: Console) -> Iterator[Case]:

@@ -6,6 +6,7 @@ import os
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch's; pytest -n gives each core a worker already
 os.environ.pop("WANDB_MODE", None)  # a setting of the developer's shell must not change what is tested
 
 import socket

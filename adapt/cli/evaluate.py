@@ -20,7 +20,9 @@ def run(options: argparse.Namespace) -> None:
         options.overrides.insert(0, options.run_folder)
         options.run_folder = None
     if (options.run_folder is None) == (options.recipe is None):
-        raise RecipeError("evaluate takes the folder of a run, or --recipe for the untouched model; exactly one of them")
+        raise RecipeError(
+            "evaluate takes the folder of a run, or --recipe for the untouched model; exactly one of them"
+        )
     if options.run_folder is None:
         name, recipe = recipe_of(options)
         run_folder = None

@@ -8,7 +8,9 @@ from adapt.recipe import Recipe, as_yaml, find_recipe, load_recipe
 
 def add_recipe_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
     """`--recipe`, overrides and `--print-config`."""
-    parser.add_argument("--recipe", required=required, metavar="NAME", help="a packaged recipe, or the path of a YAML file")
+    parser.add_argument(
+        "--recipe", required=required, metavar="NAME", help="a packaged recipe, or the path of a YAML file"
+    )
     parser.add_argument(
         "overrides",
         nargs="*",

@@ -49,8 +49,13 @@ def draw_gallery(
     """
     pictures = []
     for protocol in dict.fromkeys(score.protocol for score in scores):
-        of = {key: {(s.sample_id, s.index): s for s in scores if (s.protocol, s.model) == (protocol, key)} for key in MODELS}
-        ranked = sorted((of["tuned"] or of["base"]).values(), key=lambda score: (score.iou, score.sample_id, score.index))
+        of = {
+            key: {(s.sample_id, s.index): s for s in scores if (s.protocol, s.model) == (protocol, key)}
+            for key in MODELS
+        }
+        ranked = sorted(
+            (of["tuned"] or of["base"]).values(), key=lambda score: (score.iou, score.sample_id, score.index)
+        )
         for number, (rank, score) in enumerate(_chosen(ranked, count), start=1):
             shown = {key: of[key][score.sample_id, score.index] for key in MODELS if of[key]}
             path = folder / f"{protocol}_{number:02d}_{rank}.png"
@@ -78,7 +83,11 @@ def _draw(sample: Sample, shown: dict[str, ObjectScore], protocol: str) -> Image
     truth = sample.masks[any_score.index]
     predictions = {key: decode_masks([score.mask], height=height, width=width)[0] for key, score in shown.items()}
     crop = _crop(truth)
-    titles = [f"{any_score.category}: {sample.image.shape[1]} x {sample.image.shape[0]}", f"prompt: {TITLES[protocol]}", "truth"]
+    titles = [
+        f"{any_score.category}: {sample.image.shape[1]} x {sample.image.shape[0]}",
+        f"prompt: {TITLES[protocol]}",
+        "truth",
+    ]
     panels = [
         _marked(_panel(sample.image, (0, 0, max(height, width))), crop, max(height, width)),
         _prompted(_panel(sample.image, crop), truth, protocol, crop),

@@ -1,7 +1,7 @@
 """`report.html`: the result, the pictures and the facts of a run in one file that needs no other."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class ReportFacts:
     title: str
     description: str
     lines: Sequence[tuple[str, str]]
-    curves: dict[str, Sequence[tuple[float, float]]]
+    curves: Mapping[str, Sequence[tuple[float, float]]]
     recipe: str
 
 
@@ -92,7 +92,8 @@ h1 { margin-bottom: 0; } .soft { opacity: .75; }
 table { border-collapse: collapse; margin: .5rem 0; } th, td { padding: .3rem .8rem; text-align: left; }
 th, tr.end td { border-bottom: 1px solid var(--line); } tr.tuned td { font-weight: 600; background: var(--soft); }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
-figure { margin: 0 0 1rem; overflow-x: auto; } figure img { max-width: 100%; height: auto; border: 1px solid var(--line); }
+figure { margin: 0 0 1rem; overflow-x: auto; }
+figure img { max-width: 100%; height: auto; border: 1px solid var(--line); }
 figcaption { font-size: .85rem; } pre { overflow-x: auto; padding: 1rem; background: var(--soft); font-size: .85rem; }
 .charts { display: flex; flex-wrap: wrap; gap: 1rem; } svg text { font-size: 11px; fill: currentColor; }
 </style>

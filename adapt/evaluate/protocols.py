@@ -93,13 +93,17 @@ def score_samples(
     for sample in samples:
         with torch.inference_mode():
             features = {
-                name: model.encode(_image(sample, model).to(device)) for name, model in models.items() if encoders[name] == name
+                name: model.encode(_image(sample, model).to(device))
+                for name, model in models.items()
+                if encoders[name] == name
             }
             yield [
                 score
                 for name, model in models.items()
                 for protocol in protocols
-                for score in _scores(sample, model, features[encoders[name]], name=name, protocol=protocol, device=device)
+                for score in _scores(
+                    sample, model, features[encoders[name]], name=name, protocol=protocol, device=device
+                )
             ]
 
 

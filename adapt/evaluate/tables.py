@@ -82,7 +82,9 @@ def write_tables(results: Results, scores: Sequence[ObjectScore], folder: Path, 
         for name, figures in results.protocols.items()
         if figures.difference is not None
     ]
-    write_text(folder / "results.csv", _csv([["protocol", "model", "miou", "low", "high", "oracle_miou", "dice"], *rows]))
+    write_text(
+        folder / "results.csv", _csv([["protocol", "model", "miou", "low", "high", "oracle_miou", "dice"], *rows])
+    )
     columns = ["model", "protocol", "sample_id", "index", "category", "group", "pixels", "iou", "oracle_iou", "dice"]
     columns += ["predicted_iou", "box_iou"]
     lines: list[list[object]] = [[getattr(score, column) for column in columns] for score in scores]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 - the name its documentation uses
+import SimpleITK as sitk
 
 from adapt.errors import DataError
 from adapt.formats.volume import Volume, normalise_orientation

@@ -59,7 +59,9 @@ def read_label_map(path: Path, *, max_pixels: int) -> npt.NDArray[np.int64]:
     """
     image = _open(path, max_pixels)
     if image.mode not in ("1", "L", "P", *DEEP_MODES):
-        raise DataError(f"{path}: a label map has one channel, this image is {image.mode}; store label values, not colours")
+        raise DataError(
+            f"{path}: a label map has one channel, this image is {image.mode}; store label values, not colours"
+        )
     values = integral(np.asarray(image))
     if values is None:
         raise DataError(f"{path}: label values are not whole numbers; store integers")

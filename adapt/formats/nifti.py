@@ -3,10 +3,12 @@
 import gzip
 import zlib
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
 import numpy.typing as npt
+from nibabel.filebasedimages import ImageFileError
 
 from adapt.errors import DataError
 from adapt.files import write_file
@@ -30,14 +32,14 @@ def read_nifti(path: Path) -> Volume:
         affine = np.asarray(image.affine, dtype=float)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
+    except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read as NIfTI ({error}); copy or convert the file again") from None
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise DataError(f"{path}: its affine has no volume: {affine.tolist()}; set a valid sform or qform")
     return normalise_orientation(stored, affine, source=path)
 
 
-def write_nifti(path: Path, values: npt.NDArray[np.generic], *, like: Volume) -> None:
+def write_nifti(path: Path, values: npt.NDArray[Any], *, like: Volume) -> None:
     """Write a (Z, Y, X) array in the axes and affine that `like` was stored with; whole or not at all."""
     content = nibabel.Nifti1Image(like.in_stored_order(values), like.stored_affine).to_bytes()
     write_file(path, lambda file: file.write(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -26,7 +27,7 @@ class Volume:
         source: the file or folder it was read from.
     """
 
-    voxels: npt.NDArray[np.generic]
+    voxels: npt.NDArray[Any]
     affine: npt.NDArray[np.float64]
     stored_orientation: npt.NDArray[np.float64]
     source: Path
@@ -37,7 +38,7 @@ class Volume:
         x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(z), float(y), float(x)
 
-    def in_stored_order(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def in_stored_order(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """A (Z, Y, X) array of this volume with the axes (x, y, z) and directions of the stored file."""
         back = nibabel.orientations.ornt_transform(LPS, self.stored_orientation)
         return np.ascontiguousarray(nibabel.orientations.apply_orientation(values.transpose(2, 1, 0), back))
@@ -51,9 +52,7 @@ class Volume:
         return np.asarray(self.affine @ undo)
 
 
-def normalise_orientation(
-    stored: npt.NDArray[np.generic], affine: npt.NDArray[np.float64], *, source: Path
-) -> Volume:
+def normalise_orientation(stored: npt.NDArray[Any], affine: npt.NDArray[np.float64], *, source: Path) -> Volume:
     """A `Volume` from an array (x, y, z) in any orientation and its RAS+ affine."""
     orientation = nibabel.orientations.io_orientation(affine)
     there = nibabel.orientations.ornt_transform(orientation, LPS)
@@ -82,7 +81,8 @@ def same_geometry(first: Volume, second: Volume) -> str | None:
     if apart > TOLERANCE_VOXELS * min(first.spacing):
         return (
             f"affines differ by up to {apart:.3g} mm: spacing (z, y, x) {_rounded(first.spacing)} and "
-            f"{_rounded(second.spacing)} mm, origin {_rounded(first.affine[:3, 3])} and {_rounded(second.affine[:3, 3])}"
+            f"{_rounded(second.spacing)} mm, "
+            f"origin {_rounded(first.affine[:3, 3])} and {_rounded(second.affine[:3, 3])}"
         )
     return None
 

@@ -31,7 +31,8 @@ def group_means(
 
     Args:
         values: score of each object.
-        categories, groups: of each object.
+        categories: of each object.
+        groups: of each object.
 
     Returns:
         Group to score, sorted by group.
@@ -39,9 +40,7 @@ def group_means(
     cells: dict[str, dict[str, list[float]]] = {}
     for value, category, group in zip(values, categories, groups, strict=True):
         cells.setdefault(group, {}).setdefault(category, []).append(float(value))
-    return {
-        group: float(np.mean([np.mean(objects) for objects in cells[group].values()])) for group in sorted(cells)
-    }
+    return {group: float(np.mean([np.mean(objects) for objects in cells[group].values()])) for group in sorted(cells)}
 
 
 def bootstrap_interval(scores: Sequence[float], *, samples: int, seed: int) -> Interval:

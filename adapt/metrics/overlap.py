@@ -22,7 +22,7 @@ def dice(predicted: Masks, truth: Masks) -> npt.NDArray[np.float64]:
 
 def box_masks(masks: Masks) -> Masks:
     """The tight box of each (N, H, W) mask, filled: what a box prompt alone is worth as a mask."""
-    rows, columns = masks.any(axis=2), masks.any(axis=1)
+    rows, columns = np.asarray(masks.any(axis=2)), np.asarray(masks.any(axis=1))
     between_rows = np.logical_or.accumulate(rows, 1) & np.logical_or.accumulate(rows[:, ::-1], 1)[:, ::-1]
     between_columns = np.logical_or.accumulate(columns, 1) & np.logical_or.accumulate(columns[:, ::-1], 1)[:, ::-1]
     return np.asarray(between_rows[:, :, None] & between_columns[:, None, :])

@@ -79,7 +79,13 @@ def jitter_boxes(boxes: Tensor, extents: Tensor, keys: Tensor, *, noise: float, 
 
 
 def draw_prompts(
-    masks: Tensor, extents: Tensor, object_valid: Tensor, sample_keys: Tensor, *, epoch: int, simulation: PromptSimulation
+    masks: Tensor,
+    extents: Tensor,
+    object_valid: Tensor,
+    sample_keys: Tensor,
+    *,
+    epoch: int,
+    simulation: PromptSimulation,
 ) -> tuple[Tensor, Prompts, Prompts]:
     """Which images are prompted by boxes, and a click and a box for every object.
 

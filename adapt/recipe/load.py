@@ -32,8 +32,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise yaml.MarkedYAMLError(problem="aliases (*name) are not read", problem_mark=event.start_mark)
+            raise yaml.MarkedYAMLError(problem="aliases (*name) are not read", problem_mark=self.get_mark())
         return super().compose_node(parent, index)
 
 
@@ -60,7 +59,7 @@ def _scalar(node: yaml.ScalarNode) -> Tree:
     if kind == "null":
         return None
     if kind == "bool":
-        return node.value.lower() == "true"
+        return str(node.value).lower() == "true"
     if kind == "int":
         return int(node.value)
     if kind == "float":
@@ -189,7 +188,8 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
         return Recipe.model_validate_json(json.dumps(tree))
     except ValidationError as error:
         problems = [
-            _with_place(problem, source=source, overridden=overridden, name=str(path)) for problem in explain(error, tree)
+            _with_place(problem, source=source, overridden=overridden, name=str(path))
+            for problem in explain(error, tree)
         ]
         raise RecipeError(render(problems, name=str(path))) from None
 
@@ -197,5 +197,7 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
 def _with_place(problem: Problem, *, source: Source, overridden: list[KeyPath], name: str) -> Problem:
     if any(problem.path[: len(path)] == path for path in overridden):
         return problem.at("command line")
-    known = next(problem.path[:n] for n in range(len(problem.path), -1, -1) if problem.path[:n] in source.lines or n == 0)
+    known = next(
+        problem.path[:n] for n in range(len(problem.path), -1, -1) if problem.path[:n] in source.lines or n == 0
+    )
     return problem.at(f"{name}:{source.lines.get(known, 1)}")

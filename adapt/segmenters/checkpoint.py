@@ -5,15 +5,15 @@ from pathlib import Path
 
 import torch
 from transformers import SamModel
-from transformers.utils import logging as transformers_logging
 
 from adapt.errors import CheckpointError
 from adapt.segmenters.protocol import PromptableSegmenter
+from adapt.segmenters.quiet import quiet_transformers
 from adapt.segmenters.sam import SamSegmenter
 from adapt.segmenters.tiny import build_tiny
 
 TINY = "adapt:tiny"
-FAMILIES = {"sam": SamModel}
+FAMILIES: dict[str, type[SamModel]] = {"sam": SamModel}
 """`model_type` of `config.json` to the class that reads it."""
 LISTED = 8
 
@@ -53,7 +53,7 @@ def _family(source: str, *, local: bool, revision: str | None) -> type[SamModel]
         config_file = _download_config(source, revision)
     try:
         config = json.loads(config_file.read_text(encoding="utf-8"))
-        model_type = config["model_type"]
+        model_type = str(config["model_type"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{config_file} is not a model's config.json ({error!r}); download it again") from None
     if model_type not in FAMILIES:
@@ -85,19 +85,17 @@ def _first_line(error: Exception) -> str:
 
 
 def _load_strictly(family: type[SamModel], source: str, *, local: bool, revision: str | None) -> SamModel:
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()  # what it would print about odd weights is an error here
-    transformers_logging.disable_progress_bar()
     try:
-        model, found = family.from_pretrained(
-            source,
-            revision=revision or "main",
-            use_safetensors=True,  # never a pickle
-            ignore_mismatched_sizes=True,  # so that they are listed; refused below
-            output_loading_info=True,
-            local_files_only=local,
-            dtype=torch.float32,
-        )
+        with quiet_transformers():
+            model, found = family.from_pretrained(
+                source,
+                revision=revision or "main",
+                use_safetensors=True,  # never a pickle
+                ignore_mismatched_sizes=True,  # so that they are listed; refused below
+                output_loading_info=True,
+                local_files_only=local,
+                dtype=torch.float32,
+            )
     except Exception as error:  # transformers and safetensors raise many kinds for a broken file
         if not local and isinstance(error, OSError):
             raise _unreachable(source, error) from None
@@ -105,9 +103,6 @@ def _load_strictly(family: type[SamModel], source: str, *, local: bool, revision
             f"{source}: the weights cannot be read ({type(error).__name__}: {_first_line(error)}). "
             "A complete model.safetensors is needed; download or save it again"
         ) from error
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        transformers_logging.enable_progress_bar()
     _refuse_partial(source, found)
     return model.eval()
 

@@ -1,4 +1,4 @@
-"""Segment Anything (Kirillov et al., 2023) over `transformers.SamModel`: SAM ViT-B, L, H, MedSAM, SlimSAM, adapt:tiny."""
+"""Segment Anything (Kirillov et al., 2023) over `transformers.SamModel`: ViT-B, L, H, MedSAM, SlimSAM, adapt:tiny."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from transformers import SamModel
 
 from adapt.prompts import Prompts
 from adapt.segmenters.protocol import ImageFeatures, MaskPredictions, SegmenterSpec
+from adapt.segmenters.quiet import quiet_transformers
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -31,17 +32,20 @@ class SamSegmenter(nn.Module):
     @property
     def encoder(self) -> nn.Module:
         """The ViT with its neck."""
-        return self.model.vision_encoder
+        module: nn.Module = self.model.vision_encoder
+        return module
 
     @property
     def prompt_encoder(self) -> nn.Module:
         """Embeds points, boxes and masks."""
-        return self.model.prompt_encoder
+        module: nn.Module = self.model.prompt_encoder
+        return module
 
     @property
     def mask_decoder(self) -> nn.Module:
         """Two-way transformer, upscaling, hypernetworks and IoU head."""
-        return self.model.mask_decoder
+        module: nn.Module = self.model.mask_decoder
+        return module
 
     def encode(self, images: Tensor) -> ImageFeatures:
         """(B, 3, S, S) float32 normalised images to (B, C, S/16, S/16) features."""
@@ -69,7 +73,9 @@ class SamSegmenter(nn.Module):
         )
         logits, iou = self.model.mask_decoder(
             image_embeddings=features.embedding[chosen // objects],
-            image_positional_embeddings=self.model.get_image_wide_positional_embeddings().expand(len(chosen), -1, -1, -1),
+            image_positional_embeddings=self.model.get_image_wide_positional_embeddings().expand(
+                len(chosen), -1, -1, -1
+            ),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
             multimask_output=multimask,
@@ -80,10 +86,11 @@ class SamSegmenter(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Write `config.json` and `model.safetensors`; `SamModel.from_pretrained(folder)` reads them."""
-        self.model.save_pretrained(folder)
+        with quiet_transformers():
+            self.model.save_pretrained(folder)
 
 
 def _scatter(values: Tensor, chosen: Tensor, images: int, objects: int) -> Tensor:
     """(K, ...) values of the chosen objects as (images, objects, ...), zero elsewhere."""
     full = torch.zeros(images * objects, *values.shape[1:], dtype=values.dtype, device=values.device)
-    return full.index_copy(0, chosen, values).unflatten(0, (images, objects))
+    return full.index_copy(0, chosen, values).reshape(images, objects, *values.shape[1:])

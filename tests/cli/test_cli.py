@@ -193,7 +193,7 @@ def test_a_wrong_call_ends_with_2_and_no_traceback(tmp_path: Path, arguments: tu
 
 def test_an_unknown_option_is_named(tmp_path: Path) -> None:
     done = _run(tmp_path, "fit", "--recipe", "folder", "--max-epochs", "3")
-    assert "unrecognised: --max-epochs 3; see adapt fit --help" in done.stderr
+    assert "unrecognised: --max-epochs; see adapt fit --help" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [(), ("runs/x", "--recipe", "folder"), ("seed=1",)])
