@@ -37,4 +37,4 @@ class EpochLines(Callback):
         left = (time.perf_counter() - self._begun) / done * (total - done)
         if done < total:
             parts.append(f"{left / 60:.0f} min left" if left >= 90 else f"{left:.0f} s left")
-        self._console.print("  ".join(parts), highlight=False)
+        self._console.print("  ".join(parts), highlight=False, soft_wrap=True)

@@ -17,7 +17,7 @@ from adapt.recipe import WandbSettings
 if TYPE_CHECKING:
     import wandb
 
-PROBE_SECONDS, INIT_SECONDS, FINISH_SECONDS = 2.0, 6.0, 5.0
+PROBE_SECONDS, INIT_SECONDS, FINISH_SECONDS = 2.0, 5.0, 5.0
 """Together they stay below the 15 s that tracking may cost."""
 DEFAULT_SERVER = "https://api.wandb.ai"
 

@@ -153,6 +153,12 @@ def test_masks_by_hand() -> None:
     np.testing.assert_array_equal(placed, expected[None])
 
 
+def test_a_smaller_mask_takes_the_middle_pixels() -> None:
+    masks = np.zeros((1, 6, 6), dtype=bool)
+    masks[0, 1, 4] = True  # the middle of the upper right 3 x 3 pixels
+    assert masks_to_model_frame(masks, size=2).tolist() == [[[False, True], [False, False]]]
+
+
 def test_no_mask_is_no_mask() -> None:
     assert masks_to_model_frame(np.zeros((0, 5, 7), dtype=bool), size=8).shape == (0, 8, 8)
 

@@ -175,6 +175,13 @@ def test_total_by_hand(iou_weight: float) -> None:
     assert losses.total.item() == pytest.approx(20 * focal + dice + iou_weight * iou_error, rel=1e-4)
 
 
+def test_the_true_iou_takes_every_pixel_above_logit_0() -> None:
+    logits = torch.tensor([[0.01, 0.0], [-0.01, 5.0]])[None, None, None]
+    target = torch.tensor([[True, True], [False, True]])[None, None]
+    losses = object_losses(logits, torch.zeros(1, 1, 1), target, torch.tensor([[True]]), weights=WEIGHTS)
+    assert losses.iou.item() == pytest.approx(2 / 3)
+
+
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("logit", [-1e4, -30.0, 0.0, 30.0, 1e4])

@@ -42,7 +42,7 @@ def test_a_click_lies_in_its_mask(masks: npt.NDArray[np.bool_], share: int) -> N
 
 @pytest.mark.parametrize("side", [700, 1024])
 def test_the_ends_of_a_large_mask_are_reached_and_not_passed(side: int) -> None:
-    """Float32 products round up near the end of a mask of a million pixels."""
+    """A product in float32 must not be rounded up to the number of pixels."""
     full = torch.ones(2, side, side, dtype=torch.bool)
     clicks = draw_clicks(full, torch.tensor([0.0, ONE_STEP_BELOW_1]))
     assert clicks.tolist() == [[0, 0], [side - 1, side - 1]]
@@ -101,6 +101,14 @@ def test_no_shift_exceeds_the_limit_and_some_reach_it() -> None:
     shifts = _many_jittered(box, noise=0.1, max_shift=20.0) - torch.tensor(box)
     assert shifts.abs().max() == 20.0
     assert 0.8 < (shifts.abs() == 20.0).float().mean() < 0.88  # P(|N(0, 100)| > 20) = 0.841
+
+
+def test_the_box_of_one_pixel_has_a_side_of_one_pixel() -> None:
+    box = [5000.0, 4000.0, 5000.0, 4000.0]
+    jittered = _many_jittered(box, noise=0.1, max_shift=20.0)
+    sides = jittered[:, 2:] - jittered[:, :2]
+    # The two corners are drawn apart and put in order: the mean of |N(0, 0.1) - N(0, 0.1)| is 0.2 / sqrt(pi).
+    torch.testing.assert_close(sides.mean(0), torch.full((2,), 0.2 / torch.pi**0.5), rtol=0.05, atol=0)
 
 
 def test_without_noise_a_box_stays() -> None:

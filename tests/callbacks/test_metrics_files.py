@@ -1,0 +1,28 @@
+"""Metrics as files: lines as they happen, a table at the end, also after a killed run."""
+
+import csv
+import json
+from pathlib import Path
+
+from adapt.callbacks.metrics_files import MetricsFiles, read_metrics
+
+
+def test_lines_are_there_before_the_run_ends_and_the_table_after(tmp_path: Path) -> None:
+    files = MetricsFiles(tmp_path)
+    files.log_metrics({"train/loss": 2.0, "epoch": 0}, step=9)
+    assert json.loads((tmp_path / "metrics.jsonl").read_text()) == {"step": 9, "train/loss": 2.0, "epoch": 0.0}
+    files.log_metrics({"val/miou": 0.5, "epoch": 0}, step=19)
+    assert not (tmp_path / "metrics.csv").exists()
+    files.finalize("success")
+    rows = list(csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines()))
+    assert [row["step"] for row in rows] == ["9", "19"]
+    assert rows[0] == {"step": "9", "epoch": "0.0", "train/loss": "2.0", "val/miou": ""}
+
+
+def test_a_line_that_a_killed_run_left_half_written_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "a": 1.0}\n{"step": 2, "a"')
+    assert read_metrics(tmp_path) == [{"step": 1, "a": 1.0}]
+
+
+def test_no_file_is_no_metrics(tmp_path: Path) -> None:
+    assert read_metrics(tmp_path) == []

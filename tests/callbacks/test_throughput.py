@@ -1,0 +1,38 @@
+"""Throughput: waiting is told from working."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from adapt.callbacks import throughput as module
+from adapt.callbacks.throughput import Throughput
+
+
+def test_share_of_waiting_and_samples_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = {"now": 100.0}
+    monkeypatch.setattr(module.time, "perf_counter", lambda: clock["now"])
+    callback = Throughput()
+    batch: Any = SimpleNamespace(groups=("a", "b"))
+    nothing: Any = None
+
+    def epoch(number: int) -> None:
+        callback.on_train_epoch_start(SimpleNamespace(current_epoch=number), nothing)  # type: ignore[arg-type]
+        for index in range(3):
+            clock["now"] += 1.0  # wait
+            callback.on_train_batch_start(nothing, nothing, batch, index)
+            clock["now"] += 4.0  # step
+            callback.on_train_batch_end(nothing, nothing, nothing, batch, index)
+
+    epoch(0)  # the wait for the first batch is the workers' start, and left out
+    clock["now"] += 50.0  # validation is left out
+    epoch(1)
+    assert callback.wait_seconds == 5.0
+    assert callback.step_seconds == 24.0
+    assert callback.wait_share == pytest.approx(5 / 29)
+    assert callback.samples_per_second == pytest.approx(12 / 29)
+
+
+def test_without_a_step_there_is_no_speed() -> None:
+    assert Throughput().samples_per_second == 0.0
+    assert Throughput().wait_share == 0.0

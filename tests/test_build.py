@@ -1,0 +1,183 @@
+"""Whole runs through the command line, on CT volumes that the test generates."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import SamModel
+
+from adapt.cli import main
+from adapt.datamodules.phantom import write_phantom
+from adapt.recipe import find_recipe, load_recipe
+from adapt.segmenters import load_segmenter
+
+pytestmark = pytest.mark.slow
+
+SMALL = [
+    "trainer.max_epochs=1",
+    "trainer.batch_size=8",
+    "evaluation.bootstrap_samples=200",
+    "evaluation.gallery=3",
+]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("workplace")
+    write_phantom(folder / "scans", patients=5, seed=1)
+    return folder
+
+
+def arguments(workplace: Path, *more: str) -> list[str]:
+    places = [f"data.root={workplace}/scans", f"cache={workplace}/cache", f"output={workplace}/runs"]
+    return ["--recipe", "quickstart", *places, *SMALL, *more]
+
+
+@pytest.fixture(scope="module")
+def run(workplace: Path) -> Path:
+    """The folder of one finished fit."""
+    assert main(["fit", *arguments(workplace)]) == 0
+    (folder,) = (workplace / "runs" / "quickstart").iterdir()
+    return folder
+
+
+def test_the_run_folder_holds_what_was_promised(run: Path) -> None:
+    names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
+    assert {
+        "recipe.yaml",
+        "versions.json",
+        "splits.json",
+        "metrics.jsonl",
+        "metrics.csv",
+        "results.json",
+        "results.csv",
+        "objects.csv",
+        "report.html",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+        "model/config.json",
+        "model/model.safetensors",
+    } <= names
+    assert len([name for name in names if name.startswith("gallery/")]) == 6
+    assert not [name for name in names if Path(name).name.startswith(".")]
+    assert load_recipe(run / "recipe.yaml").trainer.max_epochs == 1
+
+
+def test_results_compare_tuned_and_untouched_with_intervals(run: Path) -> None:
+    results = json.loads((run / "results.json").read_text())
+    assert set(results["protocols"]) == {"one_click", "box"}
+    for figures in results["protocols"].values():
+        for model in ("base", "tuned"):
+            assert set(figures[model]) >= {"miou", "oracle_miou", "dice", "low", "high"}
+            assert 0 <= figures[model]["miou"] <= figures[model]["oracle_miou"] <= 1
+        gain = figures["difference"]
+        assert gain["miou"] == pytest.approx(figures["tuned"]["miou"] - figures["base"]["miou"])
+    assert results["groups"] == len(json.loads((run / "splits.json").read_text())["test"]) == 1
+    assert results["objects"] == len(list(csv.DictReader((run / "objects.csv").read_text().splitlines()))) / 4
+    assert results["training"]["samples_per_second"] > 0
+    assert 0 <= results["training"]["data_wait_share"] <= 1
+
+
+def test_the_model_folder_loads_without_this_project_and_only_the_decoder_changed(run: Path) -> None:
+    tuned = SamModel.from_pretrained(run / "model").state_dict()
+    base = load_segmenter("adapt:tiny").model.state_dict()  # type: ignore[attr-defined]
+    changed = {name for name in base if not torch.equal(base[name], tuned[name])}
+    assert changed
+    assert all(name.startswith("mask_decoder.") for name in changed)
+
+
+def test_evaluate_gives_the_figures_that_fit_gave(
+    run: Path, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (run / "results.json").read_text()
+    assert main(["evaluate", str(run)]) == 0
+    assert "Domain mIoU" in capsys.readouterr().out
+    (folder,) = (run / "evaluations").iterdir()
+    assert json.loads((folder / "results.json").read_text())["protocols"] == json.loads(before)["protocols"]
+    assert (run / "results.json").read_text() == before
+
+
+def test_evaluate_of_a_recipe_scores_the_untouched_model_alone(run: Path, workplace: Path) -> None:
+    assert main(["evaluate", *arguments(workplace, f"output={workplace}/untouched")]) == 0
+    (folder,) = (workplace / "untouched" / "quickstart").iterdir()
+    alone = json.loads((folder / "results.json").read_text())["protocols"]
+    beside = json.loads((run / "results.json").read_text())["protocols"]
+    assert "tuned" not in alone["box"]
+    assert alone["box"]["base"] == beside["box"]["base"]
+
+
+def test_the_same_recipe_gives_the_same_weights_with_and_without_workers(run: Path, workplace: Path) -> None:
+    again = f"output={workplace}/again"
+    assert main(["fit", *arguments(workplace, again, "trainer.workers=0", "evaluation.gallery=0")]) == 0
+    (folder,) = (workplace / "again" / "quickstart").iterdir()
+    one, two = (SamModel.from_pretrained(place / "model").state_dict() for place in (run, folder))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_dry_run_shows_the_plan_and_writes_no_run(
+    workplace: Path, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", *arguments(workplace, f"output={workplace}/dry"), "--dry-run"]) == 0
+    text = capsys.readouterr().err
+    assert "mask decoder 756,340 of 756,340" in text
+    assert "train" in text and "steps" in text
+    assert not (workplace / "dry").exists()
+
+
+def test_a_second_run_opens_the_store_of_the_first(workplace: Path, run: Path) -> None:
+    (store,) = (workplace / "cache" / "stores").iterdir()
+    written = (store / "data.arrow").stat().st_mtime_ns
+    assert main(["fit", *arguments(workplace), "--dry-run"]) == 0
+    assert [folder.name for folder in (workplace / "cache" / "stores").iterdir()] == [store.name]
+    assert (store / "data.arrow").stat().st_mtime_ns == written
+
+
+def test_a_patient_of_the_training_is_never_evaluated_on(
+    run: Path, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained = json.loads((run / "splits.json").read_text())["train"]
+    other = workplace / "other"
+    for kind in ("images", "labels"):
+        (other / kind).mkdir(parents=True)
+        for name in (*trained[:2],):
+            shutil.copy(workplace / "scans" / kind / f"{name}.nii.gz", other / kind)
+    assert main(["evaluate", str(run), f"data.root={other}"]) == 1
+    assert "was trained on" in capsys.readouterr().err
+
+
+def test_a_run_without_its_model_is_an_error(run: Path, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = workplace / "broken" / "run"
+    shutil.copytree(run, broken, ignore=shutil.ignore_patterns("model"))
+    assert main(["evaluate", str(broken)]) == 1
+    assert "model" in capsys.readouterr().err
+
+
+def test_wandb_without_a_server_does_not_stop_the_run(
+    workplace: Path, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # the discard port: nothing listens
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    output = workplace / "tracked"
+    more = (f"output={output}", "tracking=wandb", "evaluation.gallery=0")
+    assert main(["fit", *arguments(workplace, *more)]) == 0
+    text = capsys.readouterr().err
+    assert text.count("W&B is offline") == 1
+    assert "wandb sync" in text
+    assert list(output.glob("quickstart/*/wandb/offline-run-*/*.wandb"))
+
+
+def test_the_prompt_encoder_trains_when_asked(workplace: Path, run: Path) -> None:
+    more = (f"output={workplace}/prompted", "tuning.prompt_encoder=true", "evaluation.gallery=0")
+    assert main(["fit", *arguments(workplace, *more)]) == 0
+    (folder,) = (workplace / "prompted" / "quickstart").iterdir()
+    tuned = SamModel.from_pretrained(folder / "model").state_dict()
+    base = load_segmenter("adapt:tiny").model.state_dict()  # type: ignore[attr-defined]
+    changed = {name.split(".")[0] for name in base if not torch.equal(base[name], tuned[name])}
+    assert changed == {"mask_decoder", "prompt_encoder"}
+
+
+def test_every_packaged_recipe_has_its_description() -> None:
+    assert load_recipe(find_recipe("quickstart")).description
