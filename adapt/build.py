@@ -20,7 +20,7 @@ from adapt.callbacks.checkpoints import AtomicCheckpointIO, best_and_last
 from adapt.callbacks.metrics_files import MetricsFiles, read_metrics
 from adapt.callbacks.progress import EpochLines, progress_bar
 from adapt.callbacks.throughput import Throughput
-from adapt.callbacks.tracking import tensorboard_logger, wandb_logger
+from adapt.callbacks.tracking import finish_wandb, tensorboard_logger, wandb_logger
 from adapt.datamodules import SegmentationDataModule, Source, Splits, Store, phantom, split_groups
 from adapt.datamodules.folder import folder_source
 from adapt.datamodules.medical import medical_source
@@ -321,7 +321,7 @@ def _train(
         trainer.fit(task, datamodule=data)
     finally:
         if wandb_run is not None:
-            wandb_run.finish()
+            finish_wandb(wandb_run, console)
     seconds = time.perf_counter() - begun
     kept = checkpoints.best_model_path or checkpoints.last_model_path
     task.load_tuned(AtomicCheckpointIO().load_checkpoint(kept)["state_dict"])

@@ -54,8 +54,24 @@ def wandb_logger(
             f"[yellow]warning:[/] W&B is offline ({reason}); training goes on.", highlight=False, soft_wrap=True
         )
     if run.settings.mode == "offline":
-        console.print(f"upload later with: wandb sync {Path(run.dir).parent}", highlight=False, soft_wrap=True)
+        _print_sync_line(run, console)
     return WandbLogger(experiment=run), run
+
+
+def finish_wandb(run: "wandb.Run", console: Console) -> None:
+    """End a W&B run; if its server has gone away, say how to upload the rest."""
+    try:
+        run.finish()
+    except Exception as error:  # whatever it is, the training is done and must not be lost
+        reason = str(error).strip().splitlines()[0]
+        console.print(
+            f"[yellow]warning:[/] W&B has not taken the whole run ({reason}).", highlight=False, soft_wrap=True
+        )
+        _print_sync_line(run, console)
+
+
+def _print_sync_line(run: "wandb.Run", console: Console) -> None:
+    console.print(f"upload later with: wandb sync {Path(run.dir).parent}", highlight=False, soft_wrap=True)
 
 
 def _init(settings: WandbSettings, name: str, folder: Path, config: dict[str, object], *, offline: bool) -> "wandb.Run":
@@ -68,7 +84,13 @@ def _init(settings: WandbSettings, name: str, folder: Path, config: dict[str, ob
         dir=str(folder),
         config=config,
         mode="offline" if offline else "online",
-        settings=wandb.Settings(init_timeout=INIT_SECONDS, finish_timeout=FINISH_SECONDS, silent=True, console="off"),
+        settings=wandb.Settings(
+            init_timeout=INIT_SECONDS,
+            finish_timeout=FINISH_SECONDS,
+            finish_timeout_raises=True,
+            silent=True,
+            console="off",
+        ),
     )
 
 

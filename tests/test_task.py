@@ -1,6 +1,7 @@
 """The LightningModule: one encoder run a step, what trains, the plan of the learning rate, checkpoints' content."""
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -142,7 +143,7 @@ def test_warm_up_rises_linearly_and_the_cosine_ends_at_zero() -> None:
     assert factors[4] == 1.0
     assert factors[12] == pytest.approx(0.5)
     assert factors[20] == pytest.approx(0.0, abs=1e-12)
-    assert all(later <= earlier for earlier, later in zip(factors[4:], factors[5:], strict=False))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(factors[4:]))
 
 
 def test_a_constant_schedule_stays_and_a_short_run_still_warms_up() -> None:

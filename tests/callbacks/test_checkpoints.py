@@ -45,10 +45,10 @@ def test_a_pickle_is_never_executed(tmp_path: Path) -> None:
 
     path = tmp_path / "evil.ckpt"
     path.write_bytes(pickle.dumps(Payload()))
-    with pytest.raises(CheckpointError, match="evil.ckpt"):
+    with pytest.raises(CheckpointError, match="evil"):
         AtomicCheckpointIO().load_checkpoint(path, weights_only=False)
     torch.save({"payload": Payload()}, path)
-    with pytest.raises(CheckpointError, match="evil.ckpt"):
+    with pytest.raises(CheckpointError, match="evil"):
         AtomicCheckpointIO().load_checkpoint(path, weights_only=False)
     assert not marker.exists()
 

@@ -1,16 +1,28 @@
 """W&B never stops a run: without a server, a login or an answer it is offline, with one warning."""
 
 import io
+import json
 import socket
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import wandb
 from rich.console import Console
 
-from adapt.callbacks.tracking import tensorboard_logger, wandb_logger
+from adapt.callbacks.tracking import finish_wandb, tensorboard_logger, wandb_logger
 from adapt.errors import RecipeError
 from adapt.recipe import WandbSettings
+
+
+@pytest.fixture(autouse=True)
+def fresh_wandb() -> Iterator[None]:
+    """W&B keeps the first server address of a process."""
+    wandb.teardown()
+    yield
+    wandb.teardown()
 
 
 @pytest.fixture
@@ -25,6 +37,33 @@ def silent_server() -> Iterator[int]:
         server.bind(("127.0.0.1", 0))
         server.listen(50)
         yield server.getsockname()[1]
+
+
+BUCKET = {
+    "id": "bucket",
+    "name": "run",
+    "displayName": "run",
+    "config": "{}",
+    "historyLineCount": 0,
+    "project": {"id": "project", "name": "adapt", "entity": {"id": "team", "name": "team"}},
+}
+
+
+class WandbRoutes(BaseHTTPRequestHandler):
+    """As much of W&B's server as a run needs to start."""
+
+    def do_POST(self) -> None:
+        query = self.rfile.read(int(self.headers.get("content-length", 0)))
+        data = {"upsertBucket": {"bucket": BUCKET, "inserted": True}} if b"upsertBucket" in query else {}
+        body = json.dumps({"data": data}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *values: object) -> None:
+        """Not a word on stderr."""
 
 
 def free_port() -> int:
@@ -77,6 +116,25 @@ def test_a_missing_login_turns_into_offline_instead_of_a_question(
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     run_offline(WandbSettings(), tmp_path, console)
     assert "no login" in written(console)
+
+
+def test_a_server_that_dies_during_the_run_costs_a_warning_and_nothing_else(
+    tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), WandbRoutes)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    logger, run = wandb_logger(WandbSettings(), name="x", folder=tmp_path, config={}, console=console)
+    assert run.settings.mode == "online"
+    logger.log_metrics({"train/loss": 1.0}, step=1)
+    server.shutdown()
+    server.server_close()
+    logger.log_metrics({"train/loss": 0.5}, step=2)
+    finish_wandb(run, console)
+    text = written(console)
+    assert text.count("warning") == 1
+    assert f"wandb sync {tmp_path}/wandb/run-" in text
 
 
 def test_offline_by_choice_is_no_warning(tmp_path: Path, console: Console) -> None:

@@ -81,7 +81,12 @@ def test_an_even_gain_is_certain_however_much_groups_differ() -> None:
 def test_the_order_of_objects_does_not_matter() -> None:
     """Scores of the two models may come in any order; the pairs are found by group."""
     mixed = [*_scores("tuned", TUNED)[::-1], *_scores("base", BASE)]
-    assert summarise(mixed, bootstrap_samples=1000, seed=0).as_dict() == pytest.approx(_both().as_dict())
+    assert _rounded(summarise(mixed, bootstrap_samples=1000, seed=0)) == _rounded(_both())
+
+
+def _rounded(results: Results) -> object:
+    """Plain data without the last digits, which depend on the order of a sum."""
+    return json.loads(json.dumps(results.as_dict()), parse_float=lambda text: round(float(text), 9))
 
 
 def test_the_figure_lies_in_its_interval() -> None:

@@ -1,0 +1,150 @@
+"""The table in the terminal and the files beside it, read back with the standard library."""
+
+import csv
+import json
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from adapt.errors import RunError
+from adapt.evaluate import ObjectScore, Results, print_table, summarise, write_tables
+
+IOUS = {"base": (0.61249, 0.3), "tuned": (0.81251, 0.7)}
+# Means 0.456245 and 0.756255, gain 0.30001. Of two groups the bounds are the groups themselves.
+
+
+def _scores(*models: str, groups: tuple[str, ...] = ("a", "b")) -> list[ObjectScore]:
+    return [
+        ObjectScore(
+            model=model,
+            protocol=protocol,
+            sample_id=f"{group}/slice1",
+            index=0,
+            category="liver",
+            group=group,
+            pixels=25,
+            iou=iou,
+            oracle_iou=iou + 0.1,
+            dice=iou + 0.05,
+            predicted_iou=0.9,
+            box_iou=0.785,
+            mask=b"",
+        )
+        for model in models
+        for protocol in ("one_click", "box")
+        for group, iou in zip(groups, IOUS[model], strict=False)
+    ]
+
+
+def _results(scores: list[ObjectScore]) -> Results:
+    return summarise(scores, bootstrap_samples=200, seed=0)
+
+
+def _printed(scores: list[ObjectScore]) -> list[list[str]]:
+    """Cells of each line of the table as it is printed."""
+    console = Console(file=StringIO(), width=100)
+    print_table(_results(scores), console)
+    assert isinstance(console.file, StringIO)
+    text = console.file.getvalue()
+    assert all(len(line) <= 100 for line in text.splitlines())
+    return [[cell.strip() for cell in line.strip("│┃").split("│")] for line in text.splitlines()]
+
+
+def test_the_table_shows_figures_of_three_digits() -> None:
+    lines = _printed(_scores("base", "tuned"))
+    assert ["one click", "untouched", "0.456", "0.300 to 0.612", "0.556", "0.506"] in lines
+    assert ["one click", "tuned", "0.756", "0.700 to 0.813", "0.856", "0.806"] in lines
+    assert ["one click", "difference", "+0.300", "+0.200 to +0.400", "", ""] in lines
+    assert ["box", "the box itself", "0.785", "", "", ""] in lines
+    assert sum(line[0] == "box" for line in lines) == 4
+
+
+def test_a_loss_has_its_sign() -> None:
+    swapped = [replace(s, model="tuned" if s.model == "base" else "base") for s in _scores("base", "tuned")]
+    assert ["one click", "difference", "-0.300", "-0.400 to -0.200", "", ""] in _printed(swapped)
+
+
+def test_the_filled_box_is_no_figure_of_clicks() -> None:
+    assert not any(line[:2] == ["one click", "the box itself"] for line in _printed(_scores("base")))
+
+
+def test_the_untouched_model_alone_has_no_other_lines() -> None:
+    lines = _printed(_scores("base"))
+    assert {line[1] for line in lines if len(line) == 6} == {"untouched", "the box itself"}
+
+
+def test_a_single_group_says_what_an_interval_needs() -> None:
+    lines = _printed(_scores("base", "tuned", groups=("a",)))
+    assert ["one click", "tuned", "0.813", "needs 2 groups", "0.913", "0.863"] in lines
+    assert ["one click", "difference", "+0.200", "needs 2 groups", "", ""] in lines
+
+
+def test_the_caption_counts_what_was_measured() -> None:
+    console = Console(file=StringIO(), width=100)
+    print_table(_results(_scores("base", "tuned")), console)
+    assert isinstance(console.file, StringIO)
+    assert "2 objects in 2 images of 2 groups" in console.file.getvalue()
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_results_json_holds_the_figures_and_the_facts(tmp_path: Path) -> None:
+    scores = _scores("base", "tuned")
+    write_tables(_results(scores), scores, tmp_path, facts={"recipe": "ct_quick", "versions": {"torch": "2.7"}})
+    data = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert data["protocols"]["one_click"]["tuned"]["miou"] == pytest.approx(0.756255)
+    assert data["objects"] == 2
+    assert data["recipe"] == "ct_quick"
+    assert data["versions"] == {"torch": "2.7"}
+
+
+def test_results_csv_has_a_row_for_each_protocol_and_model(tmp_path: Path) -> None:
+    scores = _scores("base", "tuned")
+    write_tables(_results(scores), scores, tmp_path, facts={})
+    rows = {(row["protocol"], row["model"]): row for row in _rows(tmp_path / "results.csv")}
+    assert rows.keys() == {(name, key) for name in ("one_click", "box") for key in ("base", "tuned", "difference")}
+    tuned = rows["one_click", "tuned"]
+    found = [float(tuned[key]) for key in ("miou", "low", "high", "oracle_miou", "dice")]
+    assert found == pytest.approx([0.756255, 0.7, 0.81251, 0.856255, 0.806255])  # not rounded
+    gain = rows["one_click", "difference"]
+    assert [float(gain[key]) for key in ("miou", "low", "high")] == pytest.approx([0.30001, 0.20002, 0.4])
+    assert (gain["oracle_miou"], gain["dice"]) == ("", "")
+
+
+def test_results_csv_leaves_a_missing_interval_empty(tmp_path: Path) -> None:
+    scores = _scores("base", groups=("a",))
+    write_tables(_results(scores), scores, tmp_path, facts={})
+    assert [(row["model"], row["low"], row["high"]) for row in _rows(tmp_path / "results.csv")] == [("base", "", "")] * 2
+
+
+def test_objects_csv_has_a_row_for_each_object_protocol_and_model(tmp_path: Path) -> None:
+    scores = _scores("base", "tuned")
+    write_tables(_results(scores), scores, tmp_path, facts={})
+    rows = _rows(tmp_path / "objects.csv")
+    assert len({(row["sample_id"], row["index"], row["protocol"], row["model"]) for row in rows}) == len(rows) == 8
+    for row, score in zip(rows, scores, strict=True):
+        for name in ("model", "protocol", "sample_id", "category", "group"):
+            assert row[name] == getattr(score, name)
+        for name in ("index", "pixels", "iou", "oracle_iou", "dice", "predicted_iou", "box_iou"):
+            assert float(row[name]) == getattr(score, name)  # to the last bit, so that figures can be recomputed
+
+
+def test_names_with_commas_quotes_lines_and_accents_survive_the_csv(tmp_path: Path) -> None:
+    awkward = 'kidney, "left"\nZürich 東京'
+    scores = [replace(score, category=awkward, sample_id=awkward) for score in _scores("base")]
+    write_tables(_results(scores), scores, tmp_path, facts={})
+    rows = _rows(tmp_path / "objects.csv")
+    assert len(rows) == len(scores)
+    assert {(row["category"], row["sample_id"]) for row in rows} == {(awkward, awkward)}
+
+
+def test_a_folder_that_is_gone_is_an_error_that_names_it(tmp_path: Path) -> None:
+    scores = _scores("base")
+    with pytest.raises(RunError, match=r"gone/results\.json"):
+        write_tables(_results(scores), scores, tmp_path / "gone", facts={})
