@@ -417,7 +417,7 @@ def _plan_lines(
             f"train {images[0]} images of {len(splits.train)} groups, validation {images[1]} of "
             f"{len(splits.validation)}, test {images[2]} of {len(splits.test)}",
         ),
-        ("model", f"{recipe.model.checkpoint}, input {segmenter.spec.image_size} px, on {device}"),
+        ("model", f"{recipe.model.checkpoint}{note}, input {segmenter.spec.image_size} px, on {device}"),
         ("trains", trainable),
     ]
 

@@ -82,6 +82,8 @@ class Batch:
     spacings: Tensor
 
     def __post_init__(self) -> None:
+        if self.object_valid.ndim != 2:
+            raise DataError(f"batch object_valid must be (B, N), is {tuple(self.object_valid.shape)}")
         count, objects = self.object_valid.shape
         side = self.images.shape[-1]
         expected = {
@@ -92,12 +94,20 @@ class Batch:
             "sample_keys": (self.sample_keys, (count,), torch.int64),
             "spacings": (self.spacings, (count, 2), torch.float32),
         }
+        names = (self.categories, self.groups, self.sample_ids)
+        if any(len(values) != count for values in names):
+            raise DataError(f"batch of {count} images has {[len(v) for v in names]} categories, groups and sample ids")
         for name, (tensor, shape, dtype) in expected.items():
             if tuple(tensor.shape) != shape or tensor.dtype != dtype:
                 raise DataError(
                     f"batch {name} must be {shape} {dtype}, is {tuple(tensor.shape)} {tensor.dtype} "
                     f"(samples {', '.join(self.sample_ids)})"
                 )
+        without = [
+            name for name, has in zip(self.sample_ids, self.object_valid.any(1).tolist(), strict=True) if not has
+        ]
+        if without:
+            raise DataError(f"batch has images without a valid object: {', '.join(without)}")
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
         """The same batch on another device."""

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         options.overrides.extend(rest)
     try:
         importlib.import_module(f"adapt.cli.{options.command}").run(options)
+        sys.stdout.flush()  # so that a reader that left is noticed here, not at exit
     except AdaptError as error:
         if options.debug:
             traceback.print_exc()
@@ -61,8 +63,11 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("adapt: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output left, as in `adapt recipes show x | head`
-        sys.stderr.close()
+    except BrokenPipeError:
+        if not getattr(options, "print_config", True):
+            raise  # a run that lost a worker is no success
+        # the reader of our output left, as in `adapt recipes show x | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left unwritten goes nowhere
         return 0
     return 0
 

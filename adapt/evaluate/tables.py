@@ -46,9 +46,15 @@ def table_rows(results: Results) -> list[list[str]]:
 HEADER = ["prompt", "model", "mIoU", "95 % interval", "oracle mIoU", "Dice"]
 
 
+FEW_GROUPS = 10
+
+
 def caption(results: Results) -> str:
-    """What the figures were measured on."""
-    return f"test split: {results.objects} objects in {results.images} images of {results.groups} groups"
+    """What the figures were measured on, and how far the intervals can be trusted."""
+    text = f"test split: {results.objects} objects in {results.images} images of {results.groups} groups"
+    if results.groups < FEW_GROUPS:
+        text += f"; with fewer than {FEW_GROUPS} groups an interval is rough, and rather too narrow"
+    return text
 
 
 def print_table(results: Results, console: Console) -> None:

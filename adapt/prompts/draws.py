@@ -49,5 +49,6 @@ def uniform(keys: Tensor, purpose: int) -> Tensor:
 
 def normal(keys: Tensor, purpose: int) -> Tensor:
     """Float32 standard normal, one a key: inverse of the distribution at a uniform draw."""
-    centred = uniform(keys, purpose) * 2 + 2.0**-24 - 1  # never -1 or 1, where the inverse is infinite
+    # Odd multiples of 2^-24, so never -1 or 1, where the inverse is infinite; 0.5 goes first, or float32 rounds to 1.
+    centred = (uniform(keys, purpose) - 0.5) * 2 + 2.0**-24
     return torch.erfinv(centred) * 2**0.5

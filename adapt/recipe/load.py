@@ -6,6 +6,7 @@ YAML is read by a `yaml.SafeLoader` cut down further: YAML 1.2 scalars (so that 
 
 import difflib
 import json
+import os.path
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,17 @@ for _tag, _pattern, _first in (
     ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+.")),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})\\Z"), _first)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Also quotes the texts that only `_Loader` would take for numbers: `08`, `1e5`."""
+
+
+for _tag, _pattern, _first in (
+    ("int", r"[-+]?[0-9]+", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+):
+    _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})\\Z"), _first)
 
 
 @dataclass(frozen=True)
@@ -126,7 +138,7 @@ def describe_recipes() -> list[tuple[str, str]]:
 
 def as_yaml(recipe: Recipe) -> str:
     """The whole recipe, defaults included, as YAML that `load_recipe` reads back to an equal recipe."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return yaml.dump(recipe.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def find_recipe(name: str) -> Path:
@@ -135,7 +147,7 @@ def find_recipe(name: str) -> Path:
     Raises:
         RecipeError: neither exists; lists the packaged names and the nearest one.
     """
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))  # unlike Path.expanduser, leaves the home of nobody as it is
     if path.is_file():
         return path
     if path.parent == Path() and path.suffix in ("", ".yaml"):
@@ -200,4 +212,6 @@ def _with_place(problem: Problem, *, source: Source, overridden: list[KeyPath], 
     known = next(
         problem.path[:n] for n in range(len(problem.path), -1, -1) if problem.path[:n] in source.lines or n == 0
     )
-    return problem.at(f"{name}:{source.lines.get(known, 1)}")
+    place = f"{name}:{source.lines.get(known, 1)}"
+    below = any(path[: len(problem.path)] == problem.path for path in overridden)  # a rule over several keys
+    return problem.at(f"{place} and command line" if below else place)

@@ -258,7 +258,7 @@ class Recipe(Settings):
     """One run, from data to report."""
 
     description: str = Field("", description="One line, shown by `recipes list`.")
-    seed: int = Field(0, ge=0, description="Every random draw of the run derives from it.")
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="Every random draw of the run derives from it.")
     output: str = Field("runs", min_length=1, description="Folder that receives <recipe>/<time>/ for each run.")
     cache: str = Field("~/.cache/adapt", min_length=1, description="Folder for prepared data.")
     tracking: Literal["none", "wandb", "tensorboard"] = "none"

@@ -1,6 +1,7 @@
 """From the name of a checkpoint to a segmenter. All weights are there and fit, or it is an error."""
 
 import json
+import os.path
 from pathlib import Path
 
 import torch
@@ -33,7 +34,7 @@ def load_segmenter(checkpoint: str, *, revision: str | None = None) -> Promptabl
         return SamSegmenter(build_tiny())
     if checkpoint.startswith("adapt:"):
         raise CheckpointError(f"model.checkpoint {checkpoint!r} is unknown; the only one that is embedded is {TINY}")
-    folder = Path(checkpoint).expanduser()
+    folder = Path(os.path.expanduser(checkpoint))  # unlike Path.expanduser, leaves the home of nobody as it is
     local = folder.is_dir()
     if not local and (folder.exists() or checkpoint.startswith((".", "/", "~")) or checkpoint.count("/") != 1):
         raise CheckpointError(

@@ -102,5 +102,5 @@ class PromptableSegmenter(Protocol):
         ...
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Name and value of each parameter, in the names of the stock model."""
+        """Name and value of each parameter; names are the stock model's behind `model.`."""
         ...

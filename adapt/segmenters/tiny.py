@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from transformers import SamConfig, SamMaskDecoderConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
 
+TINY_NOTE = "random weights: its untouched figures are a floor, not Segment Anything's"
 SEED = 20_230_405  # the day Segment Anything appeared
 IMAGE_SIZE = 256
 PATCH_SIZE = 16

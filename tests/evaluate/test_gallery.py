@@ -1,5 +1,6 @@
 """Pictures: which objects are drawn, and that outlines and prompts lie where the object is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,9 @@ SMALL = _rectangle((30, 40), 5, 5, 20, 25)
 def _ranked(objects: int, count: int, folder: Path) -> list[Picture]:
     """Object n has a tuned IoU of n / 100 and, so that the order differs, an untouched one of 1 - n / 100."""
     scores = [
-        _score(SMALL, model=model, protocol="one_click", name=f"s{n:02d}", iou=n / 100 if model == "tuned" else 1 - n / 100)
+        _score(
+            SMALL, model=model, protocol="one_click", name=f"s{n:02d}", iou=n / 100 if model == "tuned" else 1 - n / 100
+        )
         for model in ("base", "tuned")
         for n in reversed(range(objects))
     ]
@@ -221,6 +224,16 @@ def test_the_first_panel_is_the_whole_image_with_the_place_of_the_crop(tmp_path:
     rows, columns = np.nonzero(_is(panel, PROMPT))
     assert (columns.min(), columns.max()) == pytest.approx((68 * 1.12, 132 * 1.12), abs=1)
     assert (rows.min(), rows.max()) == pytest.approx((18 * 1.12, 82 * 1.12), abs=1)
+
+
+@pytest.mark.xfail(strict=True, reason="titles are not cut to the width of their panel")
+def test_a_long_category_does_not_run_into_the_next_title(tmp_path: Path) -> None:
+    score = replace(_score(ANSWER, model="base", protocol="box"), category="left kidney with a complicated cyst")
+    (picture,) = draw_gallery([score], count=1, sample_of=lambda name: _sample(OBJECT, name), folder=tmp_path)
+    with Image.open(picture.path) as image:
+        sheet = np.asarray(image.convert("RGB"))
+    gap = sheet[:TITLE, MARGIN + PANEL : 2 * MARGIN + PANEL]
+    assert (gap == 255).all()
 
 
 # ----------------------------------------------------------------------------------------- awkward objects

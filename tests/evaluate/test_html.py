@@ -184,6 +184,16 @@ def test_a_level_curve_is_drawn(tmp_path: Path) -> None:
     assert page.count("polyline") == 1
 
 
+@pytest.mark.xfail(strict=True, reason="nan and inf are written into the points of the polyline")
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_leaves_the_rest_of_the_curve(tmp_path: Path, loss: float) -> None:
+    """A run that diverged is one whose curve is looked at."""
+    curves = {"loss": [(1.0, 0.5), (2.0, loss), (3.0, 0.25)]}
+    text, page = _report(tmp_path, _scores("base"), facts=replace(FACTS, curves=curves))
+    assert page.count("polyline") == 1
+    assert not re.search(r"[ ,\"](nan|inf)\b", text)
+
+
 def test_without_pictures_and_curves_their_headings_are_left_out(tmp_path: Path) -> None:
     _, page = _report(tmp_path, _scores("base"), facts=replace(FACTS, curves={}))
     assert page.count("figure") == page.count("svg") == 0

@@ -120,7 +120,9 @@ def test_results_csv_has_a_row_for_each_protocol_and_model(tmp_path: Path) -> No
 def test_results_csv_leaves_a_missing_interval_empty(tmp_path: Path) -> None:
     scores = _scores("base", groups=("a",))
     write_tables(_results(scores), scores, tmp_path, facts={})
-    assert [(row["model"], row["low"], row["high"]) for row in _rows(tmp_path / "results.csv")] == [("base", "", "")] * 2
+    assert [(row["model"], row["low"], row["high"]) for row in _rows(tmp_path / "results.csv")] == [
+        ("base", "", "")
+    ] * 2
 
 
 def test_objects_csv_has_a_row_for_each_object_protocol_and_model(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ SPACING = (0.7, 1.3, 2.5)
 ORIENTATIONS = [
     (order, flips) for order in itertools.permutations(range(3)) for flips in itertools.product((False, True), repeat=3)
 ]
-DATATYPE, DIM, VOX_OFFSET = 70, 40, 108  # bytes of the NIfTI-1 header
+DATATYPE, DIM, VOX_OFFSET, SROW = 70, 40, 108, 280  # bytes of the NIfTI-1 header
 
 
 def _straight() -> Array:
@@ -123,7 +123,7 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path: Path, name: str, share: f
     path = _save(tmp_path / name, BASE, np.eye(4))
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(DataError, match=r"a\.nii(\.gz)?: cannot be read as NIfTI .*copy or convert the file again"):
+    with pytest.raises(DataError, match=r"(?s)a\.nii(\.gz)?: cannot be read as NIfTI .*copy or convert the file again"):
         read_nifti(path)
 
 
@@ -150,9 +150,7 @@ def test_what_is_not_nifti_is_refused(tmp_path: Path, content: bytes) -> None:
     ],
     ids=["data type", "offset low", "offset high", "dimensions", "no column", "too large", "negative"],
 )
-def test_a_damaged_header_is_refused(
-    tmp_path: Path, offset: int, value: bytes, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_header_is_refused(tmp_path: Path, offset: int, value: bytes) -> None:
     content = bytearray(nibabel.Nifti1Image(BASE, np.eye(4)).to_bytes())
     content[offset : offset + len(value)] = value
     (tmp_path / "a.nii").write_bytes(content)
@@ -169,23 +167,23 @@ def test_voxels_that_are_not_one_real_number_are_refused(tmp_path: Path, values:
         read_nifti(path)
 
 
-@pytest.mark.parametrize("fault", [0.0, np.nan])
-def test_an_affine_without_volume_is_refused(tmp_path: Path, fault: float) -> None:
-    affine = np.eye(4)
-    affine[1, 1] = fault
-    content = nibabel.Nifti1Image(BASE, np.eye(4))
-    content.header.set_sform(affine, code=1)
-    (tmp_path / "a.nii").write_bytes(content.to_bytes())
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[1, 0, 0], [0, 0, 0], [0, 0, 1]],
+        [[1, 0, 0], [0, np.nan, 0], [0, 0, 1]],
+        [[1, 1, 0], [1, 1, 0], [0, 0, 1]],
+        # Its determinant is 1e20, far above rounding, yet the first axis is lost beside the second.
+        [[1, 1e20, 0], [0, 1e20, 0], [0, 0, 1]],
+    ],
+    ids=["flat", "nan", "two axes alike", "one axis swallows another"],
+)
+def test_an_affine_without_volume_is_refused(tmp_path: Path, rows: list[list[float]]) -> None:
+    content = bytearray(nibabel.Nifti1Image(BASE, np.eye(4)).to_bytes())
+    for index, row in enumerate(rows):
+        content[SROW + 16 * index : SROW + 16 * index + 12] = struct.pack("<fff", *row)
+    (tmp_path / "a.nii").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.nii: its affine has no volume: .*set a valid sform or qform"):
-        read_nifti(tmp_path / "a.nii")
-
-
-def test_an_affine_whose_axes_nearly_coincide_is_refused(tmp_path: Path) -> None:
-    # Its determinant is far above rounding, yet one axis is 1e20 long and swallows the others.
-    image = nibabel.Nifti1Image(BASE, np.eye(4))
-    image.header.set_sform(np.array([[1, 1e20, 0, 0], [0, 1e20, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]), code=1)
-    (tmp_path / "a.nii").write_bytes(image.to_bytes())
-    with pytest.raises(DataError, match=r"a\.nii: its affine"):
         read_nifti(tmp_path / "a.nii")
 
 
