@@ -1,6 +1,8 @@
 """The folder of a run: `output/<recipe>/<time>/`."""
 
+import importlib.metadata
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -18,6 +20,8 @@ RECIPE, VERSIONS, SPLITS, MODEL, CHECKPOINTS, GALLERY, REPORT = (
     "gallery",
     "report.html",
 )
+
+VERSIONED = ("torch", "lightning", "transformers", "datasets", "albumentations", "numpy", "pillow")
 
 
 def check_writable(output: Path) -> None:
@@ -79,3 +83,13 @@ def write_folder(target: Path, write: Callable[[Path], object]) -> None:
         raise _not_writable(target, error) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def versions() -> dict[str, str]:
+    """Version of this package and of what a result depends on, and the machine."""
+    return {
+        "adapt": importlib.metadata.version("adapt-sam"),
+        "python": platform.python_version(),
+        **{package: importlib.metadata.version(package) for package in VERSIONED},
+        "platform": platform.platform(),
+    }

@@ -52,6 +52,15 @@ def test_the_old_content_can_be_read_until_the_new_is_complete(tmp_path: Path) -
     assert path.read_text() == "new"
 
 
+def test_a_reader_that_has_opened_the_old_file_never_sees_the_new(tmp_path: Path) -> None:
+    """The new file takes the name; nothing is written into the old one, which would show a part of it."""
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with path.open() as reader:
+        write_text(path, "new")
+        assert reader.read() == "old"
+
+
 def _fails_half_way(error: BaseException) -> object:
     def write(file: BinaryIO) -> None:
         file.write(b"half of the new conte")

@@ -35,6 +35,6 @@ def run(options: argparse.Namespace) -> None:
     if options.print_config:
         print_config(recipe)
         return
-    from adapt import build
+    from adapt import workflow
 
-    build.evaluate(recipe, name=name, run_folder=run_folder)
+    workflow.evaluate(recipe, name=name, run_folder=run_folder)

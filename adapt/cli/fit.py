@@ -19,9 +19,9 @@ def run(options: argparse.Namespace) -> None:
     if options.print_config:
         print_config(recipe)
         return
-    from adapt import build
+    from adapt import workflow
 
     if options.dry_run:
-        build.plan(recipe)
+        workflow.plan(recipe)
     else:
-        build.fit(recipe, name=name)
+        workflow.fit(recipe, name=name)

@@ -1,0 +1,303 @@
+"""A run from beginning to end: plan, fit, evaluate. What it is made of comes from `build`."""
+
+import json
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from adapt.build import (
+    make_data,
+    make_loggers,
+    make_segmenter,
+    make_splits,
+    make_store,
+    make_task,
+    make_trainer,
+    pick_device,
+    plan_lines,
+    tune,
+)
+from adapt.callbacks.checkpoints import AtomicCheckpointIO, best_and_last
+from adapt.callbacks.metrics_files import read_metrics
+from adapt.callbacks.progress import EpochLines
+from adapt.callbacks.throughput import Throughput
+from adapt.datamodules import SegmentationDataModule, Splits, Store, split_groups
+from adapt.errors import DataError, RunError
+from adapt.evaluate import (
+    ObjectScore,
+    ReportFacts,
+    Results,
+    draw_gallery,
+    print_table,
+    score_samples,
+    summarise,
+    write_report,
+    write_tables,
+)
+from adapt.files import write_text
+from adapt.recipe import Recipe, as_yaml
+from adapt.runs import (
+    CHECKPOINTS,
+    GALLERY,
+    MODEL,
+    RECIPE,
+    REPORT,
+    SPLITS,
+    VERSIONS,
+    check_writable,
+    new_run_folder,
+    versions,
+    write_folder,
+)
+from adapt.segmenters import PromptableSegmenter, load_segmenter
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a fit leaves for the report."""
+
+    seconds: float
+    samples_per_second: float
+    data_wait_share: float
+    curves: dict[str, list[tuple[float, float]]]
+
+
+def plan(recipe: Recipe) -> None:
+    """Read data and model, print what `fit` would do; train nothing, write nothing but the prepared data."""
+    console = _console()
+    device = pick_device(recipe)
+    store = make_store(recipe, console)
+    splits = make_splits(recipe, store, console)
+    segmenter = make_segmenter(recipe)
+    tune(recipe, segmenter)
+    data = make_data(recipe, store, splits, segmenter.spec)
+    steps = len(data.train_dataloader())
+    for name, value in plan_lines(recipe, data, segmenter, device):
+        console.print(f"{name:<18} {value}", highlight=False, soft_wrap=True)
+    console.print(f"{'steps':<18} {steps} an epoch, {steps * recipe.trainer.max_epochs} in all", highlight=False)
+
+
+def fit(recipe: Recipe, *, name: str) -> Path:
+    """Fine-tune, keep the best weights, compare with the untouched model, write the report.
+
+    Args:
+        recipe: checked.
+        name: of the recipe; names the run folder.
+
+    Returns:
+        The run folder.
+    """
+    console = _console()
+    _quiet_libraries()
+    device = pick_device(recipe)
+    output = Path(recipe.output).expanduser()
+    check_writable(output)
+    store = make_store(recipe, console)
+    splits = make_splits(recipe, store, console)
+    torch.manual_seed(recipe.seed)
+    segmenter = make_segmenter(recipe)
+    tune(recipe, segmenter)
+    data = make_data(recipe, store, splits, segmenter.spec)
+    folder = new_run_folder(output, name)
+    write_text(folder / RECIPE, as_yaml(recipe))
+    write_text(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
+    write_text(folder / SPLITS, json.dumps(asdict(splits), indent=2) + "\n")
+    lines = [*plan_lines(recipe, data, segmenter, device), ("run folder", str(folder))]
+    for key, value in lines:
+        console.print(f"{key:<18} {value}", highlight=False, soft_wrap=True)
+    training = _train(recipe, data, segmenter, folder=folder, device=device, name=name, console=console)
+    write_folder(folder / MODEL, segmenter.save)
+    console.print(
+        f"trained in {training.seconds:.0f} s: {training.samples_per_second:.1f} samples/s, "
+        f"{100 * training.data_wait_share:.1f} % of it waiting for data",
+        highlight=False,
+    )
+    models = {"base": make_segmenter(recipe), "tuned": segmenter}
+    _evaluate(recipe, name, data, models, folder=folder, device=device, lines=lines, training=training, console=console)
+    return folder
+
+
+def evaluate(recipe: Recipe, *, name: str, run_folder: Path | None) -> Results:
+    """Compare a run's tuned model with the untouched one, or score a recipe's untouched model alone.
+
+    Args:
+        recipe: of the run, or any.
+        name: of the recipe.
+        run_folder: of the run; None for the untouched model alone. The comparison is written into a new
+            folder below it, so that nothing is overwritten.
+    """
+    console = _console()
+    _quiet_libraries()
+    device = pick_device(recipe)
+    output = Path(recipe.output).expanduser() if run_folder is None else run_folder
+    check_writable(output)
+    store = make_store(recipe, console)
+    splits = split_groups(store.groups, recipe.split, seed=recipe.seed)
+    models = {"base": make_segmenter(recipe)}
+    if run_folder is not None:
+        splits = _unseen(splits, store, run_folder)
+        models["tuned"] = load_segmenter(str(run_folder / MODEL))
+    data = make_data(recipe, store, splits, models["base"].spec)
+    folder = new_run_folder(output, name if run_folder is None else "evaluations")
+    write_text(folder / RECIPE, as_yaml(recipe))
+    write_text(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
+    lines = [*plan_lines(recipe, data, models["base"], device)[:3], ("run folder", str(folder))]
+    return _evaluate(
+        recipe, name, data, models, folder=folder, device=device, lines=lines, training=None, console=console
+    )
+
+
+def _unseen(splits: Splits, store: Store, run_folder: Path) -> Splits:
+    """The test split of the run, or, on other data, the recipe's; never a group that the run has trained on."""
+    try:
+        saved = Splits(
+            **{k: tuple(v) for k, v in json.loads((run_folder / SPLITS).read_text(encoding="utf-8")).items()}
+        )
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{run_folder / SPLITS} cannot be read ({error}); it tells which groups were trained on"
+        ) from None
+    if set(saved.test) <= set(store.groups):
+        return saved
+    seen = sorted(set(splits.test) & {*saved.train, *saved.validation})
+    if seen:
+        raise DataError(
+            f"test groups {', '.join(seen[:10])} have names of groups that this run was trained on; "
+            "name others in split.test_groups, or rename them if they are other patients"
+        )
+    return splits
+
+
+def _train(
+    recipe: Recipe,
+    data: SegmentationDataModule,
+    segmenter: PromptableSegmenter,
+    *,
+    folder: Path,
+    device: torch.device,
+    name: str,
+    console: Console,
+) -> Training:
+    """Fit, and leave the best weights in the segmenter."""
+    throughput = Throughput()
+    validated = bool(data.splits.validation)
+    checkpoints = best_and_last(folder / CHECKPOINTS, validated=validated)
+    loggers, finish_tracking = make_loggers(recipe, name=name, folder=folder, console=console)
+    trainer = make_trainer(
+        recipe,
+        device,
+        folder=folder,
+        loggers=loggers,
+        callbacks=[checkpoints, throughput, EpochLines(console, throughput)],
+        progress=console.is_terminal,
+    )
+    task = make_task(recipe, segmenter, steps_per_epoch=len(data.train_dataloader()))
+    begun = time.perf_counter()
+    try:
+        trainer.fit(task, datamodule=data)
+    finally:
+        finish_tracking()
+    seconds = time.perf_counter() - begun
+    kept = checkpoints.best_model_path or checkpoints.last_model_path
+    task.load_tuned(AtomicCheckpointIO().load_checkpoint(kept)["state_dict"])
+    return Training(
+        seconds=seconds,
+        samples_per_second=throughput.samples_per_second,
+        data_wait_share=throughput.wait_share,
+        curves=_curves(folder),
+    )
+
+
+def _evaluate(
+    recipe: Recipe,
+    name: str,
+    data: SegmentationDataModule,
+    models: Mapping[str, PromptableSegmenter],
+    *,
+    folder: Path,
+    device: torch.device,
+    lines: list[tuple[str, str]],
+    training: Training | None,
+    console: Console,
+) -> Results:
+    """Score the test split, print the table, write tables, pictures and report into `folder`."""
+    rows = data.test_samples()
+    if not rows:
+        raise DataError("the test split has no image with an object; set split.test_groups to groups that have some")
+    for model in models.values():
+        if isinstance(model, torch.nn.Module):
+            model.to(device).eval()
+    settings = recipe.evaluation
+    scores: list[ObjectScore] = []
+    columns = (TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        samples = (data.store.sample(row) for row in progress.track(rows))
+        for of_sample in score_samples(samples, models, protocols=list(settings.protocols), device=device):
+            scores.extend(of_sample)
+    results = summarise(scores, bootstrap_samples=settings.bootstrap_samples, seed=recipe.seed)
+    facts: dict[str, object] = {
+        "recipe": name,
+        "checkpoint": recipe.model.checkpoint,
+        "revision": recipe.model.revision,
+        "bootstrap_samples": settings.bootstrap_samples,
+        "test_groups": list(data.splits.test),
+        "versions": versions(),
+    }
+    if training is not None:
+        facts["training"] = {
+            "seconds": training.seconds,
+            "samples_per_second": training.samples_per_second,
+            "data_wait_share": training.data_wait_share,
+        }
+        speed = f"{training.samples_per_second:.1f} samples/s, data wait {100 * training.data_wait_share:.1f} %"
+        lines = [*lines, ("training", f"{training.seconds:.0f} s, {speed}")]
+    write_tables(results, scores, folder, facts=facts)
+    (folder / GALLERY).mkdir()
+    by_id = dict(zip((data.store.rows[row]["sample_id"] for row in rows), rows, strict=True))
+    pictures = draw_gallery(
+        scores, count=settings.gallery, sample_of=lambda name: data.store.sample(by_id[name]), folder=folder / GALLERY
+    )
+    report = ReportFacts(
+        title=f"{name}: {folder.name}",
+        description=recipe.description,
+        lines=[*lines, *versions().items()],
+        curves=training.curves if training is not None else {},
+        recipe=as_yaml(recipe),
+    )
+    write_report(folder / REPORT, results=results, pictures=pictures, facts=report)
+    print_table(results, Console())
+    console.print(f"report: {folder / REPORT}", highlight=False, soft_wrap=True)
+    return results
+
+
+def _curves(folder: Path) -> dict[str, list[tuple[float, float]]]:
+    names = {"train/loss_epoch": "training loss", "val/miou": "validation mIoU"}
+    rows = read_metrics(folder)
+    return {title: [(row["epoch"] + 1, row[key]) for row in rows if key in row] for key, title in names.items()}
+
+
+def _console() -> Console:
+    """Progress and notices go to stderr, so that the table alone is on stdout."""
+    return Console(stderr=True)
+
+
+def _quiet_libraries() -> None:
+    """What the libraries say about themselves; each line would hide what this run has to say."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    if sys.warnoptions:
+        return  # the user, or a test, has said which warnings to see
+    for message in (
+        ".*module.s. in eval mode at the start of training.*",  # the frozen encoder is meant to be
+        ".*does not have many workers.*",  # `trainer.workers` is a choice of the recipe
+        ".*number of training batches.*is smaller than the logging interval.*",  # small data sets are usual here
+        ".*isinstance.treespec, LeafSpec.*",  # torch deprecates what lightning 2.6 still calls
+    ):
+        warnings.filterwarnings("ignore", message=message)
