@@ -21,7 +21,7 @@ def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
         raise RunError(
-            f"{path} cannot be written ({error.strerror}); free space, or set output=/another/folder"
+            f"{path} cannot be written ({error.strerror or error}); free space, or set output=/another/folder"
         ) from None
     temporary = Path(name)
     try:
@@ -33,7 +33,7 @@ def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
         os.replace(temporary, path)
     except OSError as error:
         raise RunError(
-            f"{path} cannot be written ({error.strerror}); free space, or set output=/another/folder"
+            f"{path} cannot be written ({error.strerror or error}); free space, or set output=/another/folder"
         ) from None
     finally:
         temporary.unlink(missing_ok=True)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from adapt.errors import RunError
 
 RECIPE, VERSIONS, SPLITS, MODEL, CHECKPOINTS, GALLERY, REPORT = (
@@ -30,8 +32,8 @@ def check_writable(output: Path) -> None:
     Raises:
         RunError: `output` or what it would be created in cannot be written.
     """
-    existing = next(path for path in (output, *output.absolute().parents) if path.exists())
     try:
+        existing = next(path for path in (output, *output.absolute().parents) if path.exists())
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
@@ -45,10 +47,14 @@ def new_run_folder(output: Path, name: str) -> Path:
         RunError: it cannot be created.
     """
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    try:
+        (output / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(output, error) from None
     for number in range(1, 1000):
         folder = output / name / (stamp if number == 1 else f"{stamp}-{number}")
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir()
         except FileExistsError:
             continue
         except OSError as error:
@@ -57,8 +63,9 @@ def new_run_folder(output: Path, name: str) -> Path:
     raise RunError(f"{output / name} holds a thousand runs of this second; set output=/another/folder")
 
 
-def _not_writable(output: Path, error: OSError) -> RunError:
-    return RunError(f"run folder {output} cannot be written ({error.strerror}); set output=/another/folder")
+def _not_writable(output: Path, error: Exception) -> RunError:
+    reason = getattr(error, "strerror", None) or error
+    return RunError(f"run folder {output} cannot be written ({reason}); set output=/another/folder")
 
 
 def write_folder(target: Path, write: Callable[[Path], object]) -> None:
@@ -79,7 +86,7 @@ def write_folder(target: Path, write: Callable[[Path], object]) -> None:
                     os.fsync(file.fileno())
         temporary.chmod(0o755)
         os.rename(temporary, target)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # what safetensors raises on a full disk is no OSError
         raise _not_writable(target, error) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -112,7 +112,6 @@ def test_a_disk_that_is_full_at_the_flush_is_noticed(tmp_path: Path, monkeypatch
     assert os.listdir(tmp_path) == ["results.json"]
 
 
-@pytest.mark.xfail(strict=True, reason="the message takes strerror, which an OSError of a library may lack")
 def test_a_library_that_raises_an_oserror_of_its_own_is_quoted(tmp_path: Path) -> None:
     error = OSError("encoder error -2 when writing image file")  # Pillow's
     with pytest.raises(RunError, match="encoder error -2"):

@@ -18,7 +18,7 @@ from adapt.samples import Sample
 
 PANEL, MARGIN, TITLE = 224, 6, 20
 CONTEXT = 1.6
-"""Side of the crop around an object and its predictions, as a multiple of the object's longer side."""
+"""Side of the crop around an object, as a multiple of the object's longer side."""
 SMALLEST_CROP = 48
 TRUTH, PREDICTION, PROMPT, INK, PAPER = (46, 204, 113), (255, 99, 71), (255, 214, 10), (30, 30, 30), (255, 255, 255)
 RANKS = ("worst", "middle", "best")
@@ -70,7 +70,7 @@ def draw_gallery(
 def _chosen(ranked: list[ObjectScore], count: int) -> list[tuple[str, ObjectScore]]:
     """The first, middle and last third of `count` from a ranked list, without repeats."""
     count = min(count, len(ranked))
-    shares = [count // 3 + (count % 3 > part) for part in range(3)]
+    shares = [count // 3 + (count % 3 > place) for place in (0, 2, 1)]  # of two, the worst and the best
     middle = (len(ranked) - shares[1]) // 2
     middle = min(max(middle, shares[0]), len(ranked) - shares[2] - shares[1])
     starts = (0, middle, len(ranked) - shares[2])
@@ -84,7 +84,7 @@ def _draw(sample: Sample, shown: dict[str, ObjectScore], protocol: str) -> Image
     predictions = {key: decode_masks([score.mask], height=height, width=width)[0] for key, score in shown.items()}
     crop = _crop(truth)
     titles = [
-        f"{any_score.category}: {sample.image.shape[1]} x {sample.image.shape[0]}",
+        f"image: {width} x {height}",
         f"prompt: {TITLES[protocol]}",
         "truth",
     ]

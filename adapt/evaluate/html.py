@@ -1,6 +1,7 @@
 """`report.html`: the result, the pictures and the facts of a run in one file that needs no other."""
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,7 @@ def write_report(path: Path, *, results: Results, pictures: Sequence[Picture], f
         for models in [[model for model in (figures.base, figures.tuned) if model is not None]]
         for category in figures.base.categories
     ]
+    curves = {name: [(x, y) for x, y in points if math.isfinite(y)] for name, points in facts.curves.items()}
     page = environment.from_string(TEMPLATE).render(
         facts=facts,
         header=HEADER,
@@ -60,7 +62,7 @@ def write_report(path: Path, *, results: Results, pictures: Sequence[Picture], f
         categories=categories,
         models=list(MODELS.values())[: len(categories[0]) - 2],
         images=images,
-        charts=[_chart(name, points) for name, points in facts.curves.items() if len(points) > 1],
+        charts=[_chart(name, points) for name, points in curves.items() if len(points) > 1],
         width=WIDTH,
         height=HEIGHT,
     )

@@ -97,7 +97,7 @@ def score_samples(
                 for name, model in models.items()
                 if encoders[name] == name
             }
-            yield [
+            scores = [
                 score
                 for name, model in models.items()
                 for protocol in protocols
@@ -105,6 +105,7 @@ def score_samples(
                     sample, model, features[encoders[name]], name=name, protocol=protocol, device=device
                 )
             ]
+        yield scores  # outside the block: inference mode would last in the caller until the next sample
 
 
 def _image(sample: Sample, model: PromptableSegmenter) -> Tensor:

@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from rich.console import Console
 from torch.utils.data import DataLoader, Dataset
 
@@ -250,12 +248,10 @@ def test_colleagues_can_read_a_shared_cache(tmp_path: Path, counted: Counted) ->
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}
 
 
-@given(data=st.data())
-def test_any_row_can_be_read_at_any_time(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    folder = tmp_path_factory.mktemp("rows")
+def test_any_row_can_be_read_at_any_time(tmp_path: Path) -> None:
     samples = [_sample(f"p{index}/0", grey=index % 2 == 0, seed=index, shape=(5, 6 + index)) for index in range(4)]
-    store = _open(Counted(folder, samples).source, folder / "cache")
-    for index in data.draw(st.lists(st.integers(0, 3), max_size=6)):
+    store = _open(Counted(tmp_path, samples).source, tmp_path / "cache")
+    for index in (3, 0, 3, 1, 2, 0):
         _assert_same(store.sample(index), samples[index])
 
 

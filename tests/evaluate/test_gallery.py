@@ -226,7 +226,6 @@ def test_the_first_panel_is_the_whole_image_with_the_place_of_the_crop(tmp_path:
     assert (rows.min(), rows.max()) == pytest.approx((18 * 1.12, 82 * 1.12), abs=1)
 
 
-@pytest.mark.xfail(strict=True, reason="titles are not cut to the width of their panel")
 def test_a_long_category_does_not_run_into_the_next_title(tmp_path: Path) -> None:
     score = replace(_score(ANSWER, model="base", protocol="box"), category="left kidney with a complicated cyst")
     (picture,) = draw_gallery([score], count=1, sample_of=lambda name: _sample(OBJECT, name), folder=tmp_path)

@@ -184,7 +184,6 @@ def test_a_level_curve_is_drawn(tmp_path: Path) -> None:
     assert page.count("polyline") == 1
 
 
-@pytest.mark.xfail(strict=True, reason="nan and inf are written into the points of the polyline")
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_leaves_the_rest_of_the_curve(tmp_path: Path, loss: float) -> None:
     """A run that diverged is one whose curve is looked at."""

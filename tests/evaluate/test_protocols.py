@@ -315,7 +315,6 @@ def test_samples_are_read_one_at_a_time() -> None:
     assert read == [0]
 
 
-@pytest.mark.xfail(strict=True, reason="score_samples yields inside torch.inference_mode")
 def test_the_caller_is_not_left_in_inference_mode() -> None:
     scores = score_samples([_sample(_columns(*OBJECT))] * 2, {"base": Stub(ANSWERS)}, protocols=["box"], device=CPU)
     next(scores)

@@ -1,0 +1,150 @@
+"""2D images and label maps are paired by name, and every unusable pair says what to do."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from adapt.datamodules import Case
+from adapt.datamodules.folder import folder_source
+from adapt.errors import DataError
+from adapt.recipe import FolderData
+
+Array = npt.NDArray[Any]
+
+COLOUR = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+
+
+def _labels() -> Array:
+    """Value 1 of 36 pixels, 2 of 16, 9 of 4."""
+    labels = np.zeros((20, 30), dtype=np.uint8)
+    labels[2:8, 3:9] = 1
+    labels[10:14, 10:14] = 2
+    labels[18:20, 28:30] = 9
+    return labels
+
+
+def _write_pair(root: Path, labels: Array, *, name: str = "a", image: Array = COLOUR) -> None:
+    for folder, values in (("images", image), ("labels", labels)):
+        (root / folder).mkdir(exist_ok=True)
+        Image.fromarray(values).save(root / folder / f"{name}.png")
+
+
+def _settings(root: Path, **changes: object) -> FolderData:
+    return FolderData(kind="folder", root=str(root), **changes)
+
+
+def _read(root: Path, **changes: object) -> Case:
+    [case] = folder_source(_settings(root, **changes), root).cases
+    return case()
+
+
+def _refused(root: Path, **changes: object) -> str:
+    with pytest.raises(DataError) as caught:
+        for case in folder_source(_settings(root, **changes), root).cases:
+            case()
+    return str(caught.value)
+
+
+def test_each_value_is_an_instance(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _labels())
+    [sample] = _read(tmp_path, category="nucleus", min_object_pixels=1).samples
+    assert sample.categories == ("nucleus",) * 3
+    for mask, value in zip(sample.masks, (1, 2, 9), strict=True):
+        np.testing.assert_array_equal(mask, _labels() == value)
+    np.testing.assert_array_equal(sample.image, COLOUR)
+    assert (sample.group, sample.sample_id, sample.spacing, sample.spacing_unit) == ("a", "a", (1.0, 1.0), "px")
+    assert sample.source == str(tmp_path / "images" / "a.png")
+
+
+def test_each_value_is_a_named_class(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _labels())
+    classes = {"road": 9, "water": 1, "house": 2}
+    [sample] = _read(tmp_path, label_kind="classes", labels=classes, min_object_pixels=1).samples
+    found = dict(zip(sample.categories, sample.masks.sum((1, 2)).tolist(), strict=True))
+    assert found == {"water": 36, "house": 16, "road": 4}
+
+
+def test_a_class_without_a_name_is_refused(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _labels())
+    message = _refused(tmp_path, label_kind="classes", labels={"water": 1})
+    assert "a.png: label values 2, 9 are not named in data.labels (water: 1). Name them" in message
+
+
+@pytest.mark.parametrize(("least", "kept", "small"), [(4, 3, 0), (16, 2, 1), (17, 1, 2), (37, 0, 3)])
+def test_small_objects_are_left_out_and_counted(tmp_path: Path, least: int, kept: int, small: int) -> None:
+    _write_pair(tmp_path, _labels())
+    case = _read(tmp_path, min_object_pixels=least)
+    assert sum(len(sample.masks) for sample in case.samples) == kept
+    assert case.small_objects == small
+    assert case.empty_images == (kept == 0)
+
+
+def test_an_image_without_objects_is_counted(tmp_path: Path) -> None:
+    _write_pair(tmp_path, np.zeros((20, 30), dtype=np.uint8))
+    case = _read(tmp_path)
+    assert (case.samples, case.empty_images, case.small_objects) == ([], 1, 0)
+
+
+def test_other_sizes_are_refused(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _labels().T)
+    assert "a: shapes differ: image (20, 30), label (30, 20) (rows, columns); both must show" in _refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("gone", "told"),
+    [
+        ("labels/b.png", "1 images without a label of the same name: b"),
+        ("images/b.png", "1 labels without an image of the same name: b"),
+    ],
+)
+def test_a_missing_partner_is_named(tmp_path: Path, gone: str, told: str) -> None:
+    _write_pair(tmp_path, _labels())
+    _write_pair(tmp_path, _labels(), name="b")
+    (tmp_path / gone).unlink()
+    assert told in _refused(tmp_path)
+
+
+def test_partners_may_have_other_suffixes(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _labels())
+    (tmp_path / "images" / "a.png").rename(tmp_path / "images" / "a.PNG")
+    Image.fromarray(_labels()).save(tmp_path / "labels" / "a.tif")
+    (tmp_path / "labels" / "a.png").unlink()
+    assert len(_read(tmp_path).samples) == 1
+
+
+def test_one_name_twice_is_refused(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _labels())
+    Image.fromarray(COLOUR).save(tmp_path / "images" / "a.tif")
+    assert "images: two files are called a: a.png and a.tif; keep one" in _refused(tmp_path)
+
+
+def test_the_limit_of_pixels_is_kept(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _labels())
+    assert "30 x 20 pixels are more than data.max_image_pixels (599)" in _refused(tmp_path, max_image_pixels=599)
+
+
+def test_an_empty_folder_is_told_with_what_is_read(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels").mkdir()
+    assert "no image found; .png, .jpg, .jpeg, .tif, .tiff, .bmp files are read" in _refused(tmp_path)
+
+
+def test_tiles_of_a_scene_are_one_group(tmp_path: Path) -> None:
+    for name in ("north_1", "north_2", "south_1"):
+        _write_pair(tmp_path, _labels(), name=name)
+    cases = folder_source(_settings(tmp_path, group_pattern="^([a-z]+)_"), tmp_path).cases
+    assert [case().samples[0].group for case in cases] == ["north", "north", "south"]
+
+
+@pytest.mark.shared_data
+def test_real_nuclei_are_instances(shared_data: Path) -> None:
+    root = shared_data / "microscopy_nuclei"
+    settings = _settings(root, label_folder="masks", min_object_pixels=1)
+    for case in folder_source(settings, root).cases[:6]:
+        [sample] = case().samples
+        assert (sample.masks.sum(0) <= 1).all()  # a pixel has one value
+        assert len(sample.masks) > 1
