@@ -11,7 +11,6 @@ from rich.console import Console
 
 from adapt.callbacks.checkpoints import AtomicCheckpointIO
 from adapt.callbacks.metrics_files import MetricsFiles
-from adapt.callbacks.progress import progress_bar
 from adapt.callbacks.tracking import finish_wandb, tensorboard_logger, wandb_logger
 from adapt.datamodules import SegmentationDataModule, Source, Splits, Store, phantom, split_groups
 from adapt.datamodules.folder import folder_source
@@ -138,9 +137,8 @@ def make_trainer(
     folder: Path,
     loggers: Sequence[Logger],
     callbacks: Sequence[Callback],
-    progress: bool,
 ) -> lightning.Trainer:
-    """Lightning's trainer for a run folder, with a progress bar where there is a terminal."""
+    """Lightning's trainer for a run folder."""
     settings = recipe.trainer
     return lightning.Trainer(
         accelerator=device.type,
@@ -150,13 +148,13 @@ def make_trainer(
         gradient_clip_val=settings.gradient_clip or None,
         check_val_every_n_epoch=settings.validate_every,
         logger=list(loggers),
-        callbacks=[*callbacks, progress_bar()] if progress else list(callbacks),
+        callbacks=list(callbacks),
         plugins=[AtomicCheckpointIO()],
         default_root_dir=folder,
         log_every_n_steps=LOG_EVERY,
         num_sanity_val_steps=0,
         enable_model_summary=False,
-        enable_progress_bar=progress,
+        enable_progress_bar=False,  # `TrainingProgress` shares the console of the run
         use_distributed_sampler=False,
     )
 

@@ -66,7 +66,7 @@ class Batch:
         masks: (B, N, S, S) bool target masks.
         object_valid: (B, N) bool; False marks padding objects. Each image has a valid one.
         sample_keys: (B,) int64, `sample_key` of each sample id.
-        categories: B tuples of the names of the valid objects.
+        categories: B tuples of names, one an object that is not padding.
         groups, sample_ids: B texts.
         spacings: (B, 2) float32, (row, column) size of an image pixel.
     """

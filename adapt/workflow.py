@@ -27,7 +27,7 @@ from adapt.build import (
 )
 from adapt.callbacks.checkpoints import AtomicCheckpointIO, best_and_last
 from adapt.callbacks.metrics_files import read_metrics
-from adapt.callbacks.progress import EpochLines
+from adapt.callbacks.progress import TrainingProgress
 from adapt.callbacks.throughput import Throughput
 from adapt.datamodules import SegmentationDataModule, Splits, Store, split_groups
 from adapt.errors import DataError, RunError
@@ -196,8 +196,7 @@ def _train(
         device,
         folder=folder,
         loggers=loggers,
-        callbacks=[checkpoints, throughput, EpochLines(console, throughput)],
-        progress=console.is_terminal,
+        callbacks=[checkpoints, throughput, TrainingProgress(console, throughput)],
     )
     task = make_task(recipe, segmenter, steps_per_epoch=len(data.train_dataloader()))
     begun = time.perf_counter()
@@ -238,7 +237,7 @@ def _evaluate(
     settings = recipe.evaluation
     scores: list[ObjectScore] = []
     columns = (TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         samples = (data.store.sample(row) for row in progress.track(rows))
         for of_sample in score_samples(samples, models, protocols=list(settings.protocols), device=device):
             scores.extend(of_sample)

@@ -1,40 +1,91 @@
 """Progress for people: a bar while an epoch runs, one line when it is done."""
 
 import time
+from typing import Any
 
 import lightning
-from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.callbacks import Callback
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from adapt.callbacks.throughput import Throughput
+from adapt.samples import Batch
 
 
-def progress_bar() -> RichProgressBar:
-    """Lightning's rich bar; each epoch's is wiped, since `EpochLines` leaves a line."""
-    return RichProgressBar(leave=False, console_kwargs={"stderr": True})
+class TrainingProgress(Callback):
+    """A bar on a terminal, and on any output a line an epoch: loss, validation mIoU, speed and time left.
 
-
-class EpochLines(Callback):
-    """Prints loss, validation mIoU, samples a second and the time left after each epoch; fit for log files."""
+    Lightning's own bar draws on a console of its own, over which a line cannot be printed.
+    """
 
     def __init__(self, console: Console, throughput: Throughput) -> None:
         self._console, self._throughput = console, throughput
-        self._begun = time.perf_counter()
+        self._begun = 0.0
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task: TaskID = self._bar.add_task("starting", total=None, note="")
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Start the clock that the time left is estimated from."""
+        """Start the bar, and the clock that the time left is estimated from."""
         self._begun = time.perf_counter()
+        self._bar.start()
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """A new epoch begins at the left."""
+        title = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        self._bar.reset(self._task, total=trainer.num_training_batches, description=title, note="")
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,  # noqa: ANN401 - whatever Lightning collected
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """One batch further."""
+        done = trainer.current_epoch + (batch_idx + 1) / max(1, trainer.num_training_batches)
+        note = f"{self._throughput.samples_per_second:.1f} samples/s  {self._left(done, trainer)}"
+        self._bar.update(self._task, advance=1, note=note)
+
+    def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Say what the machine is busy with."""
+        self._bar.update(self._task, note="validating")
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Print the line."""
         metrics = trainer.callback_metrics
-        done, total = trainer.current_epoch + 1, trainer.max_epochs or 1
-        parts = [f"epoch {done}/{total}", f"loss {float(metrics['train/loss_epoch']):.3f}"]
+        epoch = trainer.current_epoch + 1
+        parts = [
+            f"epoch {epoch}/{trainer.max_epochs}",
+            f"loss {float(metrics['train/loss_epoch']):.3f}",
+        ]
         if "val/miou" in metrics:
             click, box = float(metrics["val/miou_one_click"]), float(metrics["val/miou_box"])
             parts.append(f"val mIoU: click {click:.3f}, box {box:.3f}")
         parts.append(f"{self._throughput.samples_per_second:.1f} samples/s")
-        left = (time.perf_counter() - self._begun) / done * (total - done)
-        if done < total:
-            parts.append(f"{left / 60:.0f} min left" if left >= 90 else f"{left:.0f} s left")
-        self._console.print("  ".join(parts), highlight=False, soft_wrap=True)
+        parts.append(self._left(epoch, trainer))
+        self._console.print("  ".join(parts).rstrip(), highlight=False, soft_wrap=True)
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Wipe the bar."""
+        self._bar.stop()
+
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        """Give the terminal back before the error is printed."""
+        self._bar.stop()
+
+    def _left(self, done: float, trainer: lightning.Trainer) -> str:
+        """Time left after `done` epochs, in words; nothing at the end."""
+        rest = (trainer.max_epochs or 0) - done
+        seconds = (time.perf_counter() - self._begun) / done * rest
+        if rest <= 0:
+            return ""
+        return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"

@@ -65,7 +65,7 @@ def to_batch(sample: Sample, spec: SegmenterSpec, *, chosen: Sequence[int] | np.
     """A batch of one: the sample in the model frame, with the chosen objects.
 
     An object too thin for the model's pixels is not valid there, unless all are: then the first keeps the
-    pixel at the centre of its box, since each image of a batch has a valid object.
+    pixel at its mean position, since each image of a batch has a valid object.
     """
     frame = Frame(sample.image.shape[0], sample.image.shape[1], spec.image_size)
     masks = torch.from_numpy(masks_to_model_frame(sample.masks[chosen], size=spec.image_size))

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from adapt.errors import DataError
 from adapt.formats import normalise_orientation, write_nifti
 
 NAME = "adapt:ct_phantom"
@@ -40,10 +41,16 @@ def ct_phantom(cache: Path) -> Path:
     folder = cache / "ct_phantom" / f"v{VERSION}"
     if folder.is_dir():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".writing."))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".writing."))
+    except OSError as error:
+        raise DataError(
+            f"cache folder {cache} cannot be written ({error.strerror}); set cache=/another/folder"
+        ) from None
     try:
         write_phantom(temporary, patients=PATIENTS, seed=0)
+        temporary.chmod(0o755)  # mkdtemp's 0700 would hide a shared cache from colleagues
         os.rename(temporary, folder)
     except OSError:
         if not folder.is_dir():  # else another process was faster

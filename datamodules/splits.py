@@ -48,17 +48,17 @@ def split_groups(groups: Iterable[str], settings: SplitSettings, *, seed: int) -
     test = list(settings.test_groups) or _take(order, settings.test, len(names))
     spare = len(order) > 1  # one group is left for training whatever the share
     validation = list(settings.validation_groups) or (_take(order, settings.validation, len(names)) if spare else [])
-    if not test:
+    if not test and settings.test == 0:
         raise DataError(
             "the test split is empty, so nothing could be compared with the untouched model. "
             "Set split.test above 0, or name split.test_groups"
         )
-    if not order:
+    if not order or not test:
         raise DataError(
             f"no group is left to train on: {len(names)} groups, of which {len(validation)} are validation and "
             f"{len(test)} test. Lower split.validation or split.test, or name fewer groups"
         )
-    return Splits(train=tuple(sorted(order)), validation=tuple(sorted(validation)), test=tuple(sorted(test)))
+    return Splits(train=tuple(sorted(order)), validation=tuple(sorted(set(validation))), test=tuple(sorted(set(test))))
 
 
 def _take(order: list[str], share: float, total: int) -> list[str]:

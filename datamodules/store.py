@@ -121,7 +121,10 @@ def store_key(source: Source, settings: dict[str, object]) -> str:
     """Hash of the version, the settings, and path, size and time of change of every input."""
     stamps = []
     for path in source.inputs:
-        facts = path.stat()
+        try:
+            facts = path.stat()
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror}); mount its disk, or remove the link") from None
         stamps.append([str(path.resolve()), facts.st_size, facts.st_mtime_ns])
     text = json.dumps([VERSION, settings, sorted(stamps)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
@@ -154,6 +157,7 @@ def open_or_make(source: Source, *, settings: dict[str, object], cache: Path, co
         _write(source, temporary, console)
         if folder.exists():  # damaged, or another process was faster
             shutil.rmtree(folder, ignore_errors=True)
+        temporary.chmod(0o755)  # mkdtemp's 0700 would hide a shared cache from colleagues
         temporary.rename(folder)
     except OSError as error:
         store = _open(folder)
@@ -205,7 +209,7 @@ def _write(source: Source, folder: Path, console: Console) -> None:
 
 def _cases(source: Source, errors: list[str], console: Console) -> Iterator[Case]:
     columns = (TextColumn("preparing data"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         for read in progress.track(source.cases):
             try:
                 yield read()

@@ -1,6 +1,5 @@
 """2D images and label maps (PNG, JPEG, TIFF) by Pillow. The header's size is checked before decoding."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,24 +14,29 @@ DEEP_MODES = ("I;16", "I;16B", "I;16L", "I", "F")
 PERCENTILES = (0.5, 99.5)
 
 
+Image.MAX_IMAGE_PIXELS = None  # the check below replaces it: the recipe's limit may be higher
+
+
 def _open(path: Path, max_pixels: int) -> Image.Image:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the check below is stricter
-            image = Image.open(path)
-        if image.width * image.height > max_pixels:
-            raise DataError(
-                f"{path}: {image.width} x {image.height} pixels are more than data.max_image_pixels ({max_pixels:,}); "
-                "raise it, or cut the image into tiles"
-            )
-        frames = getattr(image, "n_frames", 1)
-        if frames != 1:
-            raise DataError(f"{path}: holds {frames} images; one 2D image a file is needed")
-        return ImageOps.exif_transpose(image)
+        with Image.open(path) as image:
+            return _checked(image, path, max_pixels)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow raises all of these
+    except (OSError, ValueError, TypeError, SyntaxError) as error:  # Pillow raises all of these
         raise DataError(f"{path}: cannot be read as an image ({error}); convert it to PNG") from None
+
+
+def _checked(image: Image.Image, path: Path, max_pixels: int) -> Image.Image:
+    if image.width * image.height > max_pixels:
+        raise DataError(
+            f"{path}: {image.width} x {image.height} pixels are more than data.max_image_pixels ({max_pixels:,}); "
+            "raise it, or cut the image into tiles"
+        )
+    frames = getattr(image, "n_frames", 1)
+    if frames != 1:
+        raise DataError(f"{path}: holds {frames} images; one 2D image a file is needed")
+    return ImageOps.exif_transpose(image)
 
 
 def read_image(path: Path, *, max_pixels: int) -> npt.NDArray[np.uint8]:

@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 import numpy.typing as npt
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 
 from adapt.errors import DataError
 from adapt.files import write_file
@@ -28,13 +29,32 @@ def read_nifti(path: Path) -> Volume:
         shape = tuple(size for axis, size in enumerate(image.shape) if axis < 3 or size > 1)
         if len(shape) != 3:
             raise DataError(f"{path}: is {len(image.shape)}-dimensional {image.shape}; a 3D volume is needed")
+        if 0 in shape:
+            raise DataError(f"{path}: has no voxel, its shape is {image.shape}; convert the file again")
         stored = np.asanyarray(image.dataobj).reshape(shape)
         affine = np.asarray(image.affine, dtype=float)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
+    except (
+        ImageFileError,
+        HeaderDataError,
+        OSError,
+        EOFError,
+        ValueError,
+        OverflowError,
+        MemoryError,
+        zlib.error,
+    ) as error:
         raise DataError(f"{path}: cannot be read as NIfTI ({error}); copy or convert the file again") from None
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+    if stored.dtype.kind not in "biuf":
+        raise DataError(
+            f"{path}: its voxels are {stored.dtype}, not one real number each; convert it to a scalar volume"
+        )
+    if (
+        not np.isfinite(affine).all()
+        or abs(np.linalg.det(affine[:3, :3])) < 1e-12
+        or np.isnan(nibabel.orientations.io_orientation(affine)).any()  # axes that coincide within rounding
+    ):
         raise DataError(f"{path}: its affine has no volume: {affine.tolist()}; set a valid sform or qform")
     return normalise_orientation(stored, affine, source=path)
 

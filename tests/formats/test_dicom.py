@@ -133,7 +133,7 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path: Path, index: int, size: i
     path = folder / f"slice_{index:03d}.dcm"
     assert path.stat().st_size > 900
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(DataError, match="ct: "):
+    with pytest.raises(DataError, match=r"ct[:/]"):
         read_dicom_series(folder)
 
 
