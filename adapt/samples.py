@@ -103,6 +103,8 @@ class Batch:
                     f"batch {name} must be {shape} {dtype}, is {tuple(tensor.shape)} {tensor.dtype} "
                     f"(samples {', '.join(self.sample_ids)})"
                 )
+        if self.object_valid.device.type != "cpu":
+            return  # checked where it was made; values on a GPU would have to be waited for
         without = [
             name for name, has in zip(self.sample_ids, self.object_valid.any(1).tolist(), strict=True) if not has
         ]
