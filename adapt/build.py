@@ -1,5 +1,6 @@
 """The only wiring: from a recipe to segmenter, data, task, loggers and trainer."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -72,6 +73,11 @@ def make_segmenter(recipe: Recipe) -> PromptableSegmenter:
     return load_segmenter(recipe.model.checkpoint, revision=recipe.model.revision)
 
 
+def count_epochs(recipe: Recipe, *, steps_per_epoch: int) -> int:
+    """Epochs of a run: as many as the recipe says, or more until `trainer.min_steps` is reached."""
+    return max(recipe.trainer.epochs, math.ceil(recipe.trainer.min_steps / steps_per_epoch))
+
+
 def make_task(recipe: Recipe, segmenter: PromptableSegmenter, *, steps_per_epoch: int) -> AdaptTask:
     """The task around a segmenter whose trainable parameters are chosen."""
     prompts, loss, optimizer = recipe.prompts, recipe.loss, recipe.optimizer
@@ -90,7 +96,7 @@ def make_task(recipe: Recipe, segmenter: PromptableSegmenter, *, steps_per_epoch
             weight_decay=optimizer.weight_decay,
             warmup_steps=optimizer.warmup_steps,
             cosine=optimizer.schedule == "cosine",
-            total_steps=recipe.trainer.max_epochs * steps_per_epoch,
+            total_steps=count_epochs(recipe, steps_per_epoch=steps_per_epoch) * steps_per_epoch,
         ),
     )
 
@@ -134,17 +140,19 @@ def make_trainer(
     recipe: Recipe,
     device: torch.device,
     *,
+    epochs: int,
     folder: Path,
     loggers: Sequence[Logger],
     callbacks: Sequence[Callback],
+    validated: bool,
 ) -> lightning.Trainer:
-    """Lightning's trainer for a run folder."""
+    """Lightning's trainer for a run folder; without validation groups it never validates."""
     settings = recipe.trainer
     return lightning.Trainer(
         accelerator=device.type,
         devices=1,
         precision=settings.precision,
-        max_epochs=settings.max_epochs,
+        max_epochs=epochs,
         gradient_clip_val=settings.gradient_clip or None,
         check_val_every_n_epoch=settings.validate_every,
         logger=list(loggers),
@@ -153,6 +161,7 @@ def make_trainer(
         default_root_dir=folder,
         log_every_n_steps=LOG_EVERY,
         num_sanity_val_steps=0,
+        limit_val_batches=1.0 if validated else 0,
         enable_model_summary=False,
         enable_progress_bar=False,  # `TrainingProgress` shares the console of the run
         use_distributed_sampler=False,

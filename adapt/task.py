@@ -13,7 +13,7 @@ from torchmetrics import MeanMetric
 
 from adapt.frames import Frame, logits_to_image_frame
 from adapt.losses import LossWeights, ObjectLosses, mask_iou, mean_over_objects, object_losses, resize_targets
-from adapt.prompts import Prompts, PromptSimulation, box_prompts, draw_prompts, tight_boxes
+from adapt.prompts import PromptSimulation, box_prompts, draw_prompts, tight_boxes
 from adapt.samples import Batch
 from adapt.segmenters import ImageFeatures, PromptableSegmenter
 from adapt.tuning import trainable_names
@@ -71,7 +71,7 @@ def prompted_losses(
         if not chosen.any():
             continue
         here = batch.object_valid[chosen]
-        predictions = segmenter.decode(features.select(chosen), _of_images(prompts, chosen), multimask=multimask)
+        predictions = segmenter.decode(features.select(chosen), prompts.select(chosen), multimask=multimask)
         parts.append(object_losses(predictions.logits, predictions.iou, targets[chosen], here, weights=weights))
         valid.append(here.flatten())
 
@@ -87,19 +87,6 @@ def prompted_losses(
         winner=joined(lambda part: part.winner),
     )
     return losses, torch.cat(valid)
-
-
-def _of_images(prompts: Prompts, chosen: Tensor) -> Prompts:
-    def picked(values: Tensor | None) -> Tensor | None:
-        return None if values is None else values[chosen]
-
-    return Prompts(
-        object_valid=prompts.object_valid[chosen],
-        points=picked(prompts.points),
-        point_labels=picked(prompts.point_labels),
-        boxes=picked(prompts.boxes),
-        masks=picked(prompts.masks),
-    )
 
 
 class AdaptTask(lightning.LightningModule):

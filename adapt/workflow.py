@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from adapt.build import (
+    count_epochs,
     make_data,
     make_loggers,
     make_segmenter,
@@ -82,7 +83,8 @@ def plan(recipe: Recipe) -> None:
     steps = len(data.train_dataloader())
     for name, value in plan_lines(recipe, data, segmenter, device):
         console.print(f"{name:<18} {value}", highlight=False, soft_wrap=True)
-    console.print(f"{'steps':<18} {steps} an epoch, {steps * recipe.trainer.max_epochs} in all", highlight=False)
+    epochs = count_epochs(recipe, steps_per_epoch=steps)
+    console.print(f"{'steps':<18} {steps} an epoch, {epochs} epochs, {steps * epochs} in all", highlight=False)
 
 
 def fit(recipe: Recipe, *, name: str) -> Path:
@@ -191,14 +193,17 @@ def _train(
     validated = bool(data.splits.validation)
     checkpoints = best_and_last(folder / CHECKPOINTS, validated=validated)
     loggers, finish_tracking = make_loggers(recipe, name=name, folder=folder, console=console)
+    steps_per_epoch = len(data.train_dataloader())
     trainer = make_trainer(
         recipe,
         device,
+        epochs=count_epochs(recipe, steps_per_epoch=steps_per_epoch),
         folder=folder,
         loggers=loggers,
         callbacks=[checkpoints, throughput, TrainingProgress(console, throughput)],
+        validated=validated,
     )
-    task = make_task(recipe, segmenter, steps_per_epoch=len(data.train_dataloader()))
+    task = make_task(recipe, segmenter, steps_per_epoch=steps_per_epoch)
     begun = time.perf_counter()
     try:
         trainer.fit(task, datamodule=data)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import SamModel
 
+from adapt.build import count_epochs
 from adapt.cli import main
 from adapt.datamodules.phantom import write_phantom
 from adapt.recipe import find_recipe, load_recipe
@@ -17,7 +18,7 @@ from adapt.segmenters import load_segmenter
 pytestmark = pytest.mark.slow
 
 SMALL = [
-    "trainer.max_epochs=1",
+    "trainer.epochs=1",
     "trainer.batch_size=8",
     "evaluation.bootstrap_samples=200",
     "evaluation.gallery=3",
@@ -63,7 +64,7 @@ def test_the_run_folder_holds_what_was_promised(run: Path) -> None:
     } <= names
     assert len([name for name in names if name.startswith("gallery/")]) == 6
     assert not [name for name in names if Path(name).name.startswith(".")]
-    assert load_recipe(run / "recipe.yaml").trainer.max_epochs == 1
+    assert load_recipe(run / "recipe.yaml").trainer.epochs == 1
 
 
 def test_results_compare_tuned_and_untouched_with_intervals(run: Path) -> None:
@@ -167,6 +168,30 @@ def test_wandb_without_a_server_does_not_stop_the_run(
     assert text.count("W&B is offline") == 1
     assert "wandb sync" in text
     assert list(output.glob("quickstart/*/wandb/offline-run-*/*.wandb"))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "min_steps", "steps_per_epoch", "expected"), [(3, 0, 7, 3), (3, 22, 7, 4), (3, 21, 7, 3)]
+)
+def test_few_images_are_passed_over_more_often(
+    epochs: int, min_steps: int, steps_per_epoch: int, expected: int
+) -> None:
+    recipe = load_recipe(find_recipe("quickstart"), [f"trainer.epochs={epochs}", f"trainer.min_steps={min_steps}"])
+    assert count_epochs(recipe, steps_per_epoch=steps_per_epoch) == expected
+
+
+def test_two_patients_train_without_validation_and_give_no_interval(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_phantom(workplace / "two", patients=2, seed=4)
+    places = [f"data.root={workplace}/two", f"output={workplace}/pair", "evaluation.gallery=0"]
+    assert main(["fit", *arguments(workplace, *places)]) == 0
+    printed = capsys.readouterr()
+    assert "no group is left for validation" in printed.err
+    assert "needs 2 groups" in printed.out
+    (folder,) = (workplace / "pair" / "quickstart").iterdir()
+    assert json.loads((folder / "results.json").read_text())["protocols"]["box"]["tuned"]["low"] is None
+    assert not (folder / "checkpoints" / "best.ckpt").exists()
 
 
 def test_the_prompt_encoder_trains_when_asked(workplace: Path, run: Path) -> None:

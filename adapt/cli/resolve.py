@@ -15,7 +15,7 @@ def add_recipe_arguments(parser: argparse.ArgumentParser, *, required: bool) -> 
         "overrides",
         nargs="*",
         metavar="KEY=VALUE",
-        help="replaces a value of the recipe: data.root=/scans trainer.max_epochs=5 output=results",
+        help="replaces a value of the recipe: data.root=/scans trainer.epochs=5 output=results",
     )
     parser.add_argument("--print-config", action="store_true", help="print the recipe with every default, and stop")
 

@@ -147,7 +147,7 @@ def _scores(
     for start in range(0, len(sample.masks), chunk):
         truth = sample.masks[start : start + chunk]
         prompts = how.prompts(truth, frame)
-        predictions = model.decode(features, _on(prompts, device), multimask=how.multimask)
+        predictions = model.decode(features, prompts.to(device), multimask=how.multimask)
         masks = (logits_to_image_frame(predictions.logits[0], frame) > 0).cpu().numpy()
         predicted_iou = predictions.iou[0].float().cpu().numpy()
         ious = iou(masks, truth[:, None])
@@ -171,16 +171,3 @@ def _scores(
                 box_iou=float(boxes[index]),
                 mask=encoded[index],
             )
-
-
-def _on(prompts: Prompts, device: torch.device) -> Prompts:
-    def moved(values: Tensor | None) -> Tensor | None:
-        return None if values is None else values.to(device)
-
-    return Prompts(
-        object_valid=prompts.object_valid.to(device),
-        points=moved(prompts.points),
-        point_labels=moved(prompts.point_labels),
-        boxes=moved(prompts.boxes),
-        masks=moved(prompts.masks),
-    )

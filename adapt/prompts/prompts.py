@@ -1,5 +1,6 @@
 """The prompts of a batch, in the model frame."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +36,23 @@ class Prompts:
         for name, tensor in (("points", self.points), ("boxes", self.boxes), ("masks", self.masks)):
             if tensor is not None and tensor.shape[:2] != self.object_valid.shape:
                 raise ValueError(f"{name} {tuple(tensor.shape)} do not match {tuple(self.object_valid.shape)} objects")
+
+    def select(self, index: Tensor) -> "Prompts":
+        """Prompts of the images that a (K,) int64 index or a (B,) bool mask names."""
+        return self._each(lambda values: values[index])
+
+    def to(self, device: torch.device) -> "Prompts":
+        """The same prompts on another device."""
+        return self._each(lambda values: values.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Prompts":
+        return Prompts(
+            object_valid=change(self.object_valid),
+            points=None if self.points is None else change(self.points),
+            point_labels=None if self.point_labels is None else change(self.point_labels),
+            boxes=None if self.boxes is None else change(self.boxes),
+            masks=None if self.masks is None else change(self.masks),
+        )
 
 
 def point_prompts(points: Tensor, object_valid: Tensor) -> Prompts:

@@ -221,7 +221,10 @@ class OptimizerSettings(Settings):
 class TrainerSettings(Settings):
     """How long, on what, and in which batches."""
 
-    max_epochs: int = Field(20, ge=1)
+    epochs: int = Field(20, ge=1, description="Passes over the training images.")
+    min_steps: int = Field(
+        0, ge=0, description="Train for more epochs if these are fewer optimiser steps: small data sets need them."
+    )
     batch_size: int = Field(4, ge=1, description="Images a step.")
     objects_per_image: int = Field(8, ge=1, description="Objects prompted in an image; a random choice if it has more.")
     workers: int = Field(2, ge=0, description="Processes that load data.")

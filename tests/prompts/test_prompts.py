@@ -42,3 +42,23 @@ def test_another_number_of_objects_is_refused() -> None:
         box_prompts(torch.zeros(2, 4, 4), VALID)
     with pytest.raises(ValueError, match=r"masks .* do not match"):
         Prompts(object_valid=VALID, boxes=torch.zeros(2, 3, 4), masks=torch.zeros(1, 3, 1, 4, 4))
+
+
+def test_selected_images_keep_what_belongs_to_them() -> None:
+    valid = torch.tensor([[True, True], [True, False], [True, True]])
+    boxes = torch.arange(24.0).reshape(3, 2, 4)
+    prompts = Prompts(object_valid=valid, boxes=boxes, masks=torch.arange(96.0).reshape(3, 2, 1, 4, 4))
+    for index in (torch.tensor([2, 0]), torch.tensor([True, False, True])):
+        chosen = prompts.select(index)
+        assert chosen.boxes is not None and chosen.masks is not None and prompts.masks is not None
+        assert torch.equal(chosen.boxes, boxes[index])
+        assert torch.equal(chosen.masks, prompts.masks[index])
+        assert torch.equal(chosen.object_valid, valid[index])
+        assert chosen.points is None and chosen.point_labels is None
+
+
+def test_prompts_move_to_a_device_whole() -> None:
+    prompts = point_prompts(torch.zeros(1, 2, 2), torch.ones(1, 2, dtype=torch.bool)).to(torch.device("meta"))
+    assert prompts.points is not None and prompts.points.device.type == "meta"
+    assert prompts.object_valid.device.type == "meta"
+    assert prompts.boxes is None

@@ -163,11 +163,11 @@ def test_an_empty_file_lacks_its_data(tmp_path: Path) -> None:
 
 
 def test_overrides_replace_and_add_values(tmp_path: Path) -> None:
-    path = _write(tmp_path, MINIMAL + "seed: 1\ntrainer: {max_epochs: 3}\n")
+    path = _write(tmp_path, MINIMAL + "seed: 1\ntrainer: {epochs: 3}\n")
     overrides = ["seed=5", "trainer.batch_size=2", "optimizer.learning_rate=1e-5", "data.root=/scans", "seed=6"]
     recipe = load_recipe(path, overrides)
     assert (recipe.seed, recipe.data.root) == (6, "/scans")  # the last one counts
-    assert (recipe.trainer.max_epochs, recipe.trainer.batch_size) == (3, 2)
+    assert (recipe.trainer.epochs, recipe.trainer.batch_size) == (3, 2)
     assert recipe.optimizer.learning_rate == 1e-5
 
 
