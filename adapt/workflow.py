@@ -207,6 +207,13 @@ def _train(
     begun = time.perf_counter()
     try:
         trainer.fit(task, datamodule=data)
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        kept = checkpoints.best_model_path or checkpoints.last_model_path
+        text = (
+            f"interrupted; the weights so far are in {kept}" if kept else "interrupted before the first epoch was done"
+        )
+        console.print(text, highlight=False, soft_wrap=True)
+        raise KeyboardInterrupt from None
     finally:
         finish_tracking()
     seconds = time.perf_counter() - begun

@@ -46,7 +46,7 @@ class Augmentation:
         self._compose = A.Compose(chosen) if chosen else None
 
     def __call__(self, sample: Sample, *, seed: int) -> Sample:
-        """The augmented sample; the sample itself if no object would be left."""
+        """The augmented sample; the sample itself if no object would be left. Spacing stays that of the stored axes."""
         if self._compose is None:
             return sample
         self._compose.set_random_seed(seed)

@@ -3,13 +3,16 @@
 import csv
 import json
 import shutil
+import signal
 from pathlib import Path
 
+import lightning
 import pytest
 import torch
 from transformers import SamModel
 
 from adapt.build import count_epochs
+from adapt.callbacks.progress import TrainingProgress
 from adapt.cli import main
 from adapt.datamodules.phantom import write_phantom
 from adapt.recipe import find_recipe, load_recipe
@@ -192,6 +195,29 @@ def test_two_patients_train_without_validation_and_give_no_interval(
     (folder,) = (workplace / "pair" / "quickstart").iterdir()
     assert json.loads((folder / "results.json").read_text())["protocols"]["box"]["tuned"]["low"] is None
     assert not (folder / "checkpoints" / "best.ckpt").exists()
+
+
+def test_an_interrupted_run_says_what_it_has_kept(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    real = TrainingProgress.on_train_epoch_start
+
+    def press_ctrl_c(self: TrainingProgress, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if trainer.current_epoch == 1:
+            raise KeyboardInterrupt
+        real(self, trainer, pl_module)
+
+    monkeypatch.setattr(TrainingProgress, "on_train_epoch_start", press_ctrl_c)
+    try:
+        assert main(["fit", *arguments(workplace, f"output={workplace}/stopped", "trainer.epochs=2")]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)  # Lightning leaves it ignored
+    (folder,) = (workplace / "stopped" / "quickstart").iterdir()
+    assert f"the weights so far are in {folder}/checkpoints/best.ckpt" in capsys.readouterr().err
+    assert (folder / "checkpoints" / "best.ckpt").is_file()
+    assert (folder / "metrics.csv").is_file()
+    assert not (folder / "model").exists()
 
 
 def test_the_prompt_encoder_trains_when_asked(workplace: Path, run: Path) -> None:
