@@ -1,5 +1,6 @@
 """The only wiring: from a recipe to segmenter, data, task, loggers and trainer."""
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -57,14 +58,30 @@ def make_splits(recipe: Recipe, store: Store, console: Console) -> Splits:
         console.print(
             "[yellow]notice:[/] no group is left for validation, so the last weights are kept rather than the best",
             highlight=False,
+            soft_wrap=True,
+        )
+    if recipe.data.kind == "folder" and recipe.data.group_pattern is None:
+        console.print(
+            "[yellow]notice:[/] each image is a group of its own; if several show one patient, scene or slide, set "
+            "data.group_pattern, or the test split is not independent of training",
+            highlight=False,
+            soft_wrap=True,
         )
     return splits
 
 
-def make_data(recipe: Recipe, store: Store, splits: Splits, spec: SegmenterSpec) -> SegmentationDataModule:
-    """Batches of a recipe's data for a segmenter."""
+def make_data(
+    recipe: Recipe, store: Store, splits: Splits, spec: SegmenterSpec, device: torch.device
+) -> SegmentationDataModule:
+    """Batches of a recipe's data for a segmenter that runs on `device`."""
     return SegmentationDataModule(
-        store, splits, spec, augmentation=Augmentation(recipe.augment), settings=recipe.trainer, seed=recipe.seed
+        store,
+        splits,
+        spec,
+        augmentation=Augmentation(recipe.augment),
+        settings=recipe.trainer,
+        seed=recipe.seed,
+        pin_memory=device.type == "cuda",
     )
 
 
@@ -99,6 +116,11 @@ def make_task(recipe: Recipe, segmenter: PromptableSegmenter, *, steps_per_epoch
             total_steps=count_epochs(recipe, steps_per_epoch=steps_per_epoch) * steps_per_epoch,
         ),
     )
+
+
+def untouched(segmenter: PromptableSegmenter) -> PromptableSegmenter:
+    """A copy to compare with after tuning; it shares the image encoder, which decoder tuning never changes."""
+    return copy.deepcopy(segmenter, {id(segmenter.encoder): segmenter.encoder})
 
 
 def tune(recipe: Recipe, segmenter: PromptableSegmenter) -> None:
@@ -154,7 +176,6 @@ def make_trainer(
         precision=settings.precision,
         max_epochs=epochs,
         gradient_clip_val=settings.gradient_clip or None,
-        check_val_every_n_epoch=settings.validate_every,
         logger=list(loggers),
         callbacks=list(callbacks),
         plugins=[AtomicCheckpointIO()],
@@ -182,7 +203,8 @@ def plan_lines(
         (
             "data",
             f"{facts.samples} images with {facts.objects} objects of {len(set(data.store.groups))} groups "
-            f"({facts.empty_images} images without objects and {facts.small_objects} small objects left out)",
+            f"({facts.empty_images} images without objects and {facts.small_objects} small objects left out"
+            f"{f', {facts.empty_cases} cases have none' if facts.empty_cases else ''})",
         ),
         (
             "split",

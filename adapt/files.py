@@ -29,7 +29,7 @@ def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)  # mkstemp's 0600 would hide a result from colleagues
+        temporary.chmod(permissions(0o666))
         os.replace(temporary, path)
     except OSError as error:
         raise RunError(
@@ -37,6 +37,13 @@ def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
         ) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def permissions(mode: int) -> int:
+    """What the user's umask leaves of a mode; temporary files and folders are private whatever it says."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mode & ~mask
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from adapt.errors import RunError
+from adapt.files import permissions
 
 RECIPE, VERSIONS, SPLITS, MODEL, CHECKPOINTS, GALLERY, REPORT = (
     "recipe.yaml",
@@ -84,7 +85,7 @@ def write_folder(target: Path, write: Callable[[Path], object]) -> None:
             if path.is_file():
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
-        temporary.chmod(0o755)
+        temporary.chmod(permissions(0o777))
         os.rename(temporary, target)
     except (OSError, SafetensorError) as error:  # what safetensors raises on a full disk is no OSError
         raise _not_writable(target, error) from None

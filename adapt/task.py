@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric
 
+from adapt.errors import RunError
 from adapt.frames import Frame, logits_to_image_frame
 from adapt.losses import LossWeights, ObjectLosses, mask_iou, mean_over_objects, object_losses, resize_targets
 from adapt.prompts import PromptSimulation, box_prompts, draw_prompts, tight_boxes
@@ -67,8 +68,9 @@ def prompted_losses(
     targets = resize_targets(batch.masks, segmenter.spec.mask_size)
     parts: list[ObjectLosses] = []
     valid: list[Tensor] = []
-    for chosen, prompts, multimask in ((~by_box, clicks, True), (by_box, boxes, False)):
-        if not chosen.any():
+    for prompted, prompts, multimask in ((~by_box, clicks, True), (by_box, boxes, False)):
+        chosen = prompted.nonzero().squeeze(1)
+        if not len(chosen):
             continue
         here = batch.object_valid[chosen]
         predictions = segmenter.decode(features.select(chosen), prompts.select(chosen), multimask=multimask)
@@ -136,6 +138,19 @@ class AdaptTask(lightning.LightningModule):
         }
         self.log_dict(figures, batch_size=len(batch.groups), on_step=True, on_epoch=True)
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Stop rather than train on, and save, weights that are no numbers.
+
+        Raises:
+            RunError: the epoch's mean loss is NaN or infinite.
+        """
+        loss = float(self.trainer.callback_metrics["train/loss_epoch"])
+        if not math.isfinite(loss):
+            raise RunError(
+                f"the loss of epoch {self.current_epoch + 1} is {loss}, so training has stopped. Lower "
+                "optimizer.learning_rate, keep trainer.gradient_clip above 0, or set trainer.precision=32-true"
+            )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """IoU of the most confident mask after one drawn click, always the same one, and after the tight box."""

@@ -25,12 +25,13 @@ from adapt.build import (
     pick_device,
     plan_lines,
     tune,
+    untouched,
 )
-from adapt.callbacks.checkpoints import AtomicCheckpointIO, best_and_last
+from adapt.callbacks.checkpoints import AtomicCheckpointIO, best_checkpoint, last_checkpoint
 from adapt.callbacks.metrics_files import read_metrics
 from adapt.callbacks.progress import TrainingProgress
 from adapt.callbacks.throughput import Throughput
-from adapt.datamodules import SegmentationDataModule, Splits, Store, split_groups
+from adapt.datamodules import SegmentationDataModule, Splits, Store, split_groups, test_only
 from adapt.errors import DataError, RunError
 from adapt.evaluate import (
     ObjectScore,
@@ -44,7 +45,7 @@ from adapt.evaluate import (
     write_tables,
 )
 from adapt.files import write_text
-from adapt.recipe import Recipe, as_yaml
+from adapt.recipe import Recipe, as_yaml, load_recipe
 from adapt.runs import (
     CHECKPOINTS,
     GALLERY,
@@ -59,6 +60,7 @@ from adapt.runs import (
     write_folder,
 )
 from adapt.segmenters import PromptableSegmenter, load_segmenter
+from adapt.task import AdaptTask
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def plan(recipe: Recipe) -> None:
     splits = make_splits(recipe, store, console)
     segmenter = make_segmenter(recipe)
     tune(recipe, segmenter)
-    data = make_data(recipe, store, splits, segmenter.spec)
+    data = make_data(recipe, store, splits, segmenter.spec, device)
     steps = len(data.train_dataloader())
     for name, value in plan_lines(recipe, data, segmenter, device):
         console.print(f"{name:<18} {value}", highlight=False, soft_wrap=True)
@@ -106,8 +108,9 @@ def fit(recipe: Recipe, *, name: str) -> Path:
     splits = make_splits(recipe, store, console)
     torch.manual_seed(recipe.seed)
     segmenter = make_segmenter(recipe)
+    base = untouched(segmenter)
     tune(recipe, segmenter)
-    data = make_data(recipe, store, splits, segmenter.spec)
+    data = make_data(recipe, store, splits, segmenter.spec, device)
     folder = new_run_folder(output, name)
     write_text(folder / RECIPE, as_yaml(recipe))
     write_text(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
@@ -122,7 +125,7 @@ def fit(recipe: Recipe, *, name: str) -> Path:
         f"{100 * training.data_wait_share:.1f} % of it waiting for data",
         highlight=False,
     )
-    models = {"base": make_segmenter(recipe), "tuned": segmenter}
+    models = {"base": base, "tuned": segmenter}
     _evaluate(recipe, name, data, models, folder=folder, device=device, lines=lines, training=training, console=console)
     return folder
 
@@ -141,24 +144,35 @@ def evaluate(recipe: Recipe, *, name: str, run_folder: Path | None) -> Results:
     device = pick_device(recipe)
     output = Path(recipe.output).expanduser() if run_folder is None else run_folder
     check_writable(output)
+    if run_folder is not None and not (run_folder / MODEL).is_dir():
+        raise RunError(f"{run_folder} has no {MODEL}/: the run has not finished its training; fit again")
     store = make_store(recipe, console)
-    splits = split_groups(store.groups, recipe.split, seed=recipe.seed)
     models = {"base": make_segmenter(recipe)}
-    if run_folder is not None:
-        splits = _unseen(splits, store, run_folder)
-        models["tuned"] = load_segmenter(str(run_folder / MODEL))
-    data = make_data(recipe, store, splits, models["base"].spec)
+    if run_folder is None and recipe.split.test_groups:
+        splits = test_only(store.groups, list(recipe.split.test_groups))
+    elif run_folder is None:
+        splits = split_groups(store.groups, recipe.split, seed=recipe.seed)
+    else:
+        splits = _unseen(recipe, store, run_folder)
+        models["tuned"] = load_segmenter(str((run_folder / MODEL).resolve()))
+    data = make_data(recipe, store, splits, models["base"].spec, device)
     folder = new_run_folder(output, name if run_folder is None else "evaluations")
     write_text(folder / RECIPE, as_yaml(recipe))
     write_text(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
+    write_text(folder / SPLITS, json.dumps(asdict(splits), indent=2) + "\n")
     lines = [*plan_lines(recipe, data, models["base"], device)[:3], ("run folder", str(folder))]
     return _evaluate(
         recipe, name, data, models, folder=folder, device=device, lines=lines, training=None, console=console
     )
 
 
-def _unseen(splits: Splits, store: Store, run_folder: Path) -> Splits:
-    """The test split of the run, or, on other data, the recipe's; never a group that the run has trained on."""
+def _unseen(recipe: Recipe, store: Store, run_folder: Path) -> Splits:
+    """The test groups to evaluate a run on; never one that it has trained or validated on.
+
+    On the run's own data and split these are its own test groups. On other data, or with another split, they
+    are `split.test_groups`, or all groups of the data if none is named.
+    """
+    trained = load_recipe(run_folder / RECIPE)
     try:
         saved = Splits(
             **{k: tuple(v) for k, v in json.loads((run_folder / SPLITS).read_text(encoding="utf-8")).items()}
@@ -167,12 +181,19 @@ def _unseen(splits: Splits, store: Store, run_folder: Path) -> Splits:
         raise RunError(
             f"{run_folder / SPLITS} cannot be read ({error}); it tells which groups were trained on"
         ) from None
-    if set(saved.test) <= set(store.groups):
-        return saved
+    if recipe.data.root == trained.data.root and recipe.data.group_pattern != trained.data.group_pattern:
+        raise RunError(
+            f"data.group_pattern {recipe.data.group_pattern!r} is not that of the run, "
+            f"{trained.data.group_pattern!r}, so groups that were trained on could not be told; leave it as it was"
+        )
+    if (recipe.data.root, recipe.split) == (trained.data.root, trained.split):
+        splits = test_only(store.groups, list(saved.test))
+    else:
+        splits = test_only(store.groups, list(recipe.split.test_groups))
     seen = sorted(set(splits.test) & {*saved.train, *saved.validation})
     if seen:
         raise DataError(
-            f"test groups {', '.join(seen[:10])} have names of groups that this run was trained on; "
+            f"test groups {', '.join(seen[:10])} have names of groups that this run was trained or validated on; "
             "name others in split.test_groups, or rename them if they are other patients"
         )
     return splits
@@ -191,7 +212,7 @@ def _train(
     """Fit, and leave the best weights in the segmenter."""
     throughput = Throughput()
     validated = bool(data.splits.validation)
-    checkpoints = best_and_last(folder / CHECKPOINTS, validated=validated)
+    last, best = last_checkpoint(folder / CHECKPOINTS), best_checkpoint(folder / CHECKPOINTS)
     loggers, finish_tracking = make_loggers(recipe, name=name, folder=folder, console=console)
     steps_per_epoch = len(data.train_dataloader())
     trainer = make_trainer(
@@ -200,7 +221,7 @@ def _train(
         epochs=count_epochs(recipe, steps_per_epoch=steps_per_epoch),
         folder=folder,
         loggers=loggers,
-        callbacks=[checkpoints, throughput, TrainingProgress(console, throughput)],
+        callbacks=[last, *([best] if validated else []), throughput, TrainingProgress(console, throughput)],
         validated=validated,
     )
     task = make_task(recipe, segmenter, steps_per_epoch=steps_per_epoch)
@@ -208,23 +229,28 @@ def _train(
     try:
         trainer.fit(task, datamodule=data)
     except SystemExit:  # what Lightning makes of Ctrl-C
-        kept = checkpoints.best_model_path or checkpoints.last_model_path
-        text = (
-            f"interrupted; the weights so far are in {kept}" if kept else "interrupted before the first epoch was done"
-        )
-        console.print(text, highlight=False, soft_wrap=True)
+        kept = best.best_model_path or last.best_model_path
+        if kept:
+            _restore(task, kept)
+            write_folder(folder / MODEL, segmenter.save)
+        said = f"the model so far is kept: adapt evaluate {folder}" if kept else "no epoch was done"
+        console.print(f"interrupted; {said}", highlight=False, soft_wrap=True)
         raise KeyboardInterrupt from None
     finally:
         finish_tracking()
     seconds = time.perf_counter() - begun
-    kept = checkpoints.best_model_path or checkpoints.last_model_path
-    task.load_tuned(AtomicCheckpointIO().load_checkpoint(kept)["state_dict"])
+    _restore(task, best.best_model_path or last.best_model_path)
     return Training(
         seconds=seconds,
         samples_per_second=throughput.samples_per_second,
         data_wait_share=throughput.wait_share,
         curves=_curves(folder),
     )
+
+
+def _restore(task: AdaptTask, checkpoint: str) -> None:
+    """Put the tuned weights of a checkpoint back into the task's segmenter."""
+    task.load_tuned(AtomicCheckpointIO().load_checkpoint(checkpoint)["state_dict"])
 
 
 def _evaluate(

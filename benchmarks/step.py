@@ -44,7 +44,7 @@ def measure(name: str, overrides: list[str], steps: int, console: Console) -> di
     segmenter = build.make_segmenter(recipe)
     build.tune(recipe, segmenter)
     splits = build.make_splits(recipe, store, console)
-    data = build.make_data(recipe, store, splits, segmenter.spec)
+    data = build.make_data(recipe, store, splits, segmenter.spec, device)
     task = build.make_task(recipe, segmenter, steps_per_epoch=steps).to(device)
     task.on_fit_start()
     optimizer = task.configure_optimizers()["optimizer"]

@@ -39,15 +39,24 @@ class AtomicCheckpointIO(CheckpointIO):
         Path(path).unlink(missing_ok=True)
 
 
-def best_and_last(folder: Path, *, validated: bool) -> ModelCheckpoint:
-    """`best.ckpt`, by `val/miou` (without validation there is none), and `last.ckpt`."""
+def last_checkpoint(folder: Path) -> ModelCheckpoint:
+    """`last.ckpt`: the weights after the last whole epoch; `save_last` would write it with a new best one only."""
+    return _one_file(folder, "last", monitor=None)
+
+
+def best_checkpoint(folder: Path) -> ModelCheckpoint:
+    """`best.ckpt`: the weights with the highest `val/miou`."""
+    return _one_file(folder, "best", monitor="val/miou")
+
+
+def _one_file(folder: Path, name: str, *, monitor: str | None) -> ModelCheckpoint:
     return ModelCheckpoint(
         dirpath=folder,
-        filename="best",
-        monitor="val/miou" if validated else None,
+        filename=name,
+        monitor=monitor,
         mode="max",
-        save_top_k=1 if validated else 0,
-        save_last=True,
+        save_top_k=1,
+        save_on_train_epoch_end=True,
         enable_version_counter=False,
         auto_insert_metric_name=False,
     )

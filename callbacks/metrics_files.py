@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class MetricsFiles(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Append one line."""
         with (self._folder / JSONL).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **{name: float(value) for name, value in metrics.items()}}) + "\n")
+            file.write(json.dumps({"step": step, **{name: _number(value) for name, value in metrics.items()}}) + "\n")
 
     def finalize(self, status: str) -> None:
         """Write the table; Lightning calls this at the end, and after an error as well."""
@@ -50,6 +51,11 @@ class MetricsFiles(Logger):
         writer.writeheader()
         writer.writerows(rows)
         write_text(self._folder / CSV, text.getvalue())
+
+
+def _number(value: float) -> float | None:
+    """A value as JSON can hold it: NaN and infinity are null."""
+    return float(value) if math.isfinite(value) else None
 
 
 def read_metrics(folder: Path) -> list[dict[str, float]]:

@@ -59,7 +59,7 @@ class Throughput(Callback):
         batch_idx: int,
     ) -> None:
         """The step ends, the wait begins."""
-        if torch.cuda.is_available():
+        if trainer.strategy.root_device.type == "cuda":
             torch.cuda.synchronize()  # else the step's time would be counted as the next one's wait
         self._ended = time.perf_counter()
         self.step_seconds += self._ended - self._started

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import lightning
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -17,6 +18,9 @@ from adapt.segmenters import SegmenterSpec
 
 Key = tuple[int, int]
 """(epoch, row of the store): everything random about an item derives from it and the seed."""
+
+OBJECTS, AUGMENTATION = 0, 1
+"""What a random stream of an item is for."""
 
 
 class EpochSampler(Sampler[Key]):
@@ -50,28 +54,31 @@ class PreparedSamples(Dataset[Batch]):
 
     def __getitem__(self, key: Key) -> Batch:
         epoch, row = key
-        sample = self._store.sample(row)
-        random = np.random.default_rng([self._seed, epoch, sample_key(sample.sample_id)])
-        augment_seed = int(random.integers(2**31))
+
+        def choose(sample_id: str, count: int) -> npt.NDArray[np.int64]:
+            if count <= self._objects:
+                return np.arange(count)
+            random = np.random.default_rng([self._seed, epoch, sample_key(sample_id), OBJECTS])
+            return np.sort(random.choice(count, size=self._objects, replace=False))
+
+        sample = self._store.sample(row, choose=choose)
         if self._augmentation is not None:
-            sample = self._augmentation(sample, seed=augment_seed)
-        chosen = np.arange(len(sample.masks))
-        if len(chosen) > self._objects:
-            chosen = np.sort(random.choice(len(chosen), size=self._objects, replace=False))
-        return to_batch(sample, self._spec, chosen=chosen)
+            random = np.random.default_rng([self._seed, epoch, sample_key(sample.sample_id), AUGMENTATION])
+            sample = self._augmentation(sample, seed=int(random.integers(2**31)))
+        return to_batch(sample, self._spec)
 
 
-def to_batch(sample: Sample, spec: SegmenterSpec, *, chosen: Sequence[int] | np.ndarray) -> Batch:
-    """A batch of one: the sample in the model frame, with the chosen objects.
+def to_batch(sample: Sample, spec: SegmenterSpec) -> Batch:
+    """A batch of one: the sample in the model frame.
 
     An object too thin for the model's pixels is not valid there, unless all are: then the first keeps the
     pixel at its mean position, since each image of a batch has a valid object.
     """
     frame = Frame(sample.image.shape[0], sample.image.shape[1], spec.image_size)
-    masks = torch.from_numpy(masks_to_model_frame(sample.masks[chosen], size=spec.image_size))
+    masks = torch.from_numpy(masks_to_model_frame(sample.masks, size=spec.image_size))
     valid = masks.flatten(1).any(1)
     if not valid.any():
-        rows, columns = np.nonzero(sample.masks[chosen[0]])
+        rows, columns = np.nonzero(sample.masks[0])
         scale_x, scale_y = frame.scale
         masks[0, int((rows.mean() + 0.5) * scale_y), int((columns.mean() + 0.5) * scale_x)] = True
         valid[0] = True
@@ -84,7 +91,7 @@ def to_batch(sample: Sample, spec: SegmenterSpec, *, chosen: Sequence[int] | np.
         masks=masks.unsqueeze(0),
         object_valid=valid.unsqueeze(0),
         sample_keys=torch.tensor([sample_key(sample.sample_id)]),
-        categories=(tuple(sample.categories[int(index)] for index in chosen),),
+        categories=(sample.categories,),
         groups=(sample.group,),
         sample_ids=(sample.sample_id,),
         spacings=torch.tensor([sample.spacing], dtype=torch.float32),
@@ -125,8 +132,10 @@ class SegmentationDataModule(lightning.LightningDataModule):
         augmentation: Augmentation,
         settings: TrainerSettings,
         seed: int,
+        pin_memory: bool,
     ) -> None:
         super().__init__()
+        self._pin_memory = pin_memory
         self.store, self.splits = store, splits
         self._spec, self._augmentation, self._settings, self._seed = spec, augmentation, settings, seed
 
@@ -153,7 +162,7 @@ class SegmentationDataModule(lightning.LightningDataModule):
             sampler=EpochSampler(rows, seed=self._seed, shuffle=train),
             num_workers=settings.workers,
             collate_fn=collate,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=self._pin_memory,
             persistent_workers=settings.workers > 0,
         )
 

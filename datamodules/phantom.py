@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from adapt.errors import DataError
+from adapt.files import permissions
 from adapt.formats import normalise_orientation, write_nifti
 
 NAME = "adapt:ct_phantom"
-VERSION = 1
+VERSION = 2
+"""Raise it when what is drawn changes."""
 PATIENTS = 16
 SHAPE = (20, 96, 112)  # slices, rows, columns
 SPACING = (6.0, 3.0, 3.0)  # mm
@@ -50,7 +52,7 @@ def ct_phantom(cache: Path) -> Path:
         ) from None
     try:
         write_phantom(temporary, patients=PATIENTS, seed=0)
-        temporary.chmod(0o755)  # mkdtemp's 0700 would hide a shared cache from colleagues
+        temporary.chmod(permissions(0o777))  # mkdtemp's 0700 would hide a shared cache from colleagues
         os.rename(temporary, folder)
     except OSError:
         if not folder.is_dir():  # else another process was faster

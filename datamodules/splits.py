@@ -34,12 +34,8 @@ def split_groups(groups: Iterable[str], settings: SplitSettings, *, seed: int) -
             "slide must not be in training and test at once. Add a second one, or set data.group_pattern if the "
             "case names hold several"
         )
-    for key in ("validation_groups", "test_groups"):
-        for name in getattr(settings, key):
-            if name not in names:
-                near = difflib.get_close_matches(name, names, n=1)
-                hint = f"did you mean {near[0]!r}? " if near else ""
-                raise DataError(f"split.{key}: no group {name!r} in the data. {hint}Groups: {_listed(names)}")
+    _refuse_unknown("validation_groups", settings.validation_groups, names)
+    _refuse_unknown("test_groups", settings.test_groups, names)
     named = set(settings.validation_groups) | set(settings.test_groups)
     order = sorted(
         (name for name in names if name not in named),
@@ -59,6 +55,25 @@ def split_groups(groups: Iterable[str], settings: SplitSettings, *, seed: int) -
             f"{len(test)} test. Lower split.validation or split.test, or name fewer groups"
         )
     return Splits(train=tuple(sorted(order)), validation=tuple(sorted(set(validation))), test=tuple(sorted(set(test))))
+
+
+def test_only(groups: Iterable[str], test_groups: list[str]) -> Splits:
+    """Named groups, or all if none is named, as a test split without training: for data a model has never seen.
+
+    Raises:
+        DataError: an unknown group name.
+    """
+    names = sorted(set(groups))
+    _refuse_unknown("test_groups", test_groups, names)
+    return Splits(train=(), validation=(), test=tuple(sorted(set(test_groups))) or tuple(names))
+
+
+def _refuse_unknown(key: str, wanted: list[str], names: list[str]) -> None:
+    for name in wanted:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise DataError(f"split.{key}: no group {name!r} in the data. {hint}Groups: {_listed(names)}")
 
 
 def _take(order: list[str], share: float, total: int) -> list[str]:

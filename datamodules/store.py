@@ -15,16 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from datasets import Dataset
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from adapt.errors import DataError
+from adapt.files import permissions
 from adapt.formats import decode_masks, encode_masks
 from adapt.samples import Sample
 
-VERSION = 1
+VERSION = 2
 """Raise it when what a store holds changes; older stores are then left alone and made anew."""
 DATA, FACTS = "data.arrow", "facts.json"
 LISTED_ERRORS = 20
@@ -81,6 +83,7 @@ class Facts:
     objects: int
     empty_images: int
     small_objects: int
+    empty_cases: int
     data_bytes: int
 
 
@@ -100,15 +103,23 @@ class Store:
     groups: tuple[str, ...]
     folder: Path
 
-    def sample(self, index: int) -> Sample:
-        """The sample of a row."""
+    def sample(self, index: int, *, choose: Callable[[str, int], npt.NDArray[np.int64]] | None = None) -> Sample:
+        """The sample of a row.
+
+        Args:
+            index: of the row.
+            choose: sample id and number of objects to the objects to keep; the others are never decoded, which
+                is what makes an image with hundreds of objects affordable. All by default.
+        """
         row = self.rows[index]
+        count = len(row["masks"])
+        chosen = np.arange(count) if choose is None else choose(row["sample_id"], count)
         height, width, channels = row["height"], row["width"], row["channels"]
         image = np.frombuffer(row["image"], dtype=np.uint8).reshape(height, width, channels)
         return Sample(
             image=np.ascontiguousarray(np.broadcast_to(image, (height, width, 3))),
-            masks=decode_masks(row["masks"], height=height, width=width),
-            categories=tuple(row["categories"]),
+            masks=decode_masks([row["masks"][i] for i in chosen], height=height, width=width),
+            categories=tuple(row["categories"][i] for i in chosen),
             group=row["group"],
             spacing=(row["spacing"][0], row["spacing"][1]),
             spacing_unit=row["spacing_unit"],
@@ -155,9 +166,11 @@ def open_or_make(source: Source, *, settings: dict[str, object], cache: Path, co
         ) from None
     try:
         _write(source, temporary, console)
-        if folder.exists():  # damaged, or another process was faster
-            shutil.rmtree(folder, ignore_errors=True)
-        temporary.chmod(0o755)  # mkdtemp's 0700 would hide a shared cache from colleagues
+        ready = _open(folder)
+        if ready is not None:
+            return ready  # another process was faster
+        shutil.rmtree(folder, ignore_errors=True)  # damaged
+        temporary.chmod(permissions(0o777))  # mkdtemp's 0700 would hide a shared cache from colleagues
         temporary.rename(folder)
     except OSError as error:
         store = _open(folder)
@@ -189,18 +202,19 @@ def _open(folder: Path) -> Store | None:
 
 
 def _write(source: Source, folder: Path, console: Console) -> None:
-    objects = samples = empty_images = small_objects = 0
+    objects = samples = empty_images = small_objects = empty_cases = 0
     errors: list[str] = []
     with (folder / DATA).open("wb") as file, pa.ipc.new_stream(file, SCHEMA) as writer:
         for case in _cases(source, errors, console):
             empty_images += case.empty_images
             small_objects += case.small_objects
+            empty_cases += not case.samples
             for sample in case.samples:
                 writer.write_batch(pa.RecordBatch.from_pylist([_row(sample)], schema=SCHEMA))
                 samples += 1
                 objects += len(sample.masks)
     _refuse(errors, samples, len(source.cases), small_objects)
-    facts = Facts(samples, objects, empty_images, small_objects, data_bytes=(folder / DATA).stat().st_size)
+    facts = Facts(samples, objects, empty_images, small_objects, empty_cases, data_bytes=(folder / DATA).stat().st_size)
     (folder / FACTS).write_text(json.dumps(facts.__dict__), encoding="utf-8")
     for name in (DATA, FACTS):
         with (folder / name).open("rb") as written:

@@ -99,7 +99,7 @@ def test_evaluate_gives_the_figures_that_fit_gave(
     before = (run / "results.json").read_text()
     assert main(["evaluate", str(run)]) == 0
     assert "Domain mIoU" in capsys.readouterr().out
-    (folder,) = (run / "evaluations").iterdir()
+    folder = min((run / "evaluations").iterdir())
     assert json.loads((folder / "results.json").read_text())["protocols"] == json.loads(before)["protocols"]
     assert (run / "results.json").read_text() == before
 
@@ -139,17 +139,53 @@ def test_a_second_run_opens_the_store_of_the_first(workplace: Path, run: Path) -
     assert (store / "data.arrow").stat().st_mtime_ns == written
 
 
+def other_hospital(folder: Path, scans: Path, names: dict[str, str]) -> None:
+    """Copy patients under new names."""
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir(parents=True)
+        for old, new in names.items():
+            shutil.copy(scans / kind / f"{old}.nii.gz", folder / kind / f"{new}.nii.gz")
+
+
 def test_a_patient_of_the_training_is_never_evaluated_on(
     run: Path, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trained = json.loads((run / "splits.json").read_text())["train"]
-    other = workplace / "other"
-    for kind in ("images", "labels"):
-        (other / kind).mkdir(parents=True)
-        for name in (*trained[:2],):
-            shutil.copy(workplace / "scans" / kind / f"{name}.nii.gz", other / kind)
-    assert main(["evaluate", str(run), f"data.root={other}"]) == 1
-    assert "was trained on" in capsys.readouterr().err
+    other_hospital(workplace / "other", workplace / "scans", {name: name for name in trained[:2]})
+    for more in ([f"data.root={workplace}/other"], [f"split.test_groups=[{trained[0]}]"]):
+        assert main(["evaluate", str(run), *more]) == 1
+        assert "trained or validated on" in capsys.readouterr().err
+    assert main(["evaluate", str(run), 'data.group_pattern="(.*)"']) == 1
+    assert "data.group_pattern" in capsys.readouterr().err
+
+
+def test_all_patients_of_another_hospital_are_evaluated_even_a_single_one(run: Path, workplace: Path) -> None:
+    for count in (1, 2):
+        place = workplace / f"hospital{count}"
+        other_hospital(place, workplace / "scans", {f"patient_0{n}": f"elsewhere_{n}" for n in range(count)})
+        before = set((run / "evaluations").iterdir()) if (run / "evaluations").exists() else set()
+        assert main(["evaluate", str(run), f"data.root={place}", "evaluation.gallery=0"]) == 0
+        (folder,) = set((run / "evaluations").iterdir()) - before
+        assert json.loads((folder / "results.json").read_text())["groups"] == count
+
+
+def test_a_loss_that_is_no_number_stops_the_run(workplace: Path, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wild = ["optimizer.learning_rate=1e12", "trainer.gradient_clip=0.0", "optimizer.warmup_steps=0", "trainer.epochs=3"]
+    assert main(["fit", *arguments(workplace, f"output={workplace}/wild", *wild)]) == 1
+    text = capsys.readouterr().err
+    assert "so training has stopped" in text and "optimizer.learning_rate" in text
+    (folder,) = (workplace / "wild" / "quickstart").iterdir()
+    assert not (folder / "model").exists()
+
+
+def test_the_last_checkpoint_is_of_the_last_epoch(workplace: Path, run: Path) -> None:
+    # a rate of nearly zero after the first steps: validation does not improve, so best stays behind
+    more = (f"output={workplace}/last", "trainer.epochs=3", "evaluation.gallery=0", "optimizer.learning_rate=1e-12")
+    assert main(["fit", *arguments(workplace, *more)]) == 0
+    (folder,) = (workplace / "last" / "quickstart").iterdir()
+    last, best = (torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True) for name in ("last", "best"))
+    assert last["epoch"] == 2
+    assert best["epoch"] < 2
 
 
 def test_a_run_without_its_model_is_an_error(run: Path, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -214,10 +250,10 @@ def test_an_interrupted_run_says_what_it_has_kept(
     finally:
         signal.signal(signal.SIGINT, before)  # Lightning leaves it ignored
     (folder,) = (workplace / "stopped" / "quickstart").iterdir()
-    assert f"the weights so far are in {folder}/checkpoints/best.ckpt" in capsys.readouterr().err
+    assert f"adapt evaluate {folder}" in capsys.readouterr().err
     assert (folder / "checkpoints" / "best.ckpt").is_file()
     assert (folder / "metrics.csv").is_file()
-    assert not (folder / "model").exists()
+    assert main(["evaluate", str(folder), "evaluation.gallery=0"]) == 0
 
 
 def test_the_prompt_encoder_trains_when_asked(workplace: Path, run: Path) -> None:

@@ -9,7 +9,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `adapt fit`."""
     add_recipe_arguments(parser, required=True)
     parser.add_argument(
-        "--dry-run", action="store_true", help="read the data and the model, show the plan; train and write nothing"
+        "--dry-run", action="store_true", help="read the data and the model, show the plan; train nothing, write no run"
     )
 
 

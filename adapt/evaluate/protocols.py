@@ -21,7 +21,7 @@ from adapt.samples import Sample
 from adapt.segmenters import ImageFeatures, PromptableSegmenter
 
 CHUNK_PIXELS = 40_000_000
-"""Candidate pixels of the image frame that are decoded at once; bounds the memory whatever the image."""
+"""Candidate pixels of the image frame that are decoded at once; bounds the memory, down to one object at a time."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,8 @@ def _shared_encoders(models: Mapping[str, PromptableSegmenter]) -> dict[str, str
 
 
 def _same_encoder(one: PromptableSegmenter, other: PromptableSegmenter) -> bool:
+    if one.encoder is other.encoder:
+        return True
     left, right = one.encoder.state_dict(), other.encoder.state_dict()
     return (
         one.spec == other.spec

@@ -10,14 +10,13 @@ from adapt.errors import DataError
 from adapt.formats.intensity import integral, percentile_range, to_uint8
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+LOSSY = (".jpg", ".jpeg")
 DEEP_MODES = ("I;16", "I;16B", "I;16L", "I", "F")
 PERCENTILES = (0.5, 99.5)
 
 
-Image.MAX_IMAGE_PIXELS = None  # the check below replaces it: the recipe's limit may be higher
-
-
 def _open(path: Path, max_pixels: int) -> Image.Image:
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # `max_pixels` takes its place
     try:
         with Image.open(path) as image:
             return _checked(image, path, max_pixels)
@@ -25,6 +24,8 @@ def _open(path: Path, max_pixels: int) -> Image.Image:
         raise DataError(f"{path}: no such file") from None
     except (OSError, ValueError, TypeError, SyntaxError) as error:  # Pillow raises all of these
         raise DataError(f"{path}: cannot be read as an image ({error}); convert it to PNG") from None
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
 
 
 def _checked(image: Image.Image, path: Path, max_pixels: int) -> Image.Image:
@@ -61,6 +62,8 @@ def read_label_map(path: Path, *, max_pixels: int) -> npt.NDArray[np.int64]:
     Raises:
         DataError: missing, unreadable, too large, of several channels, or with values that are not whole.
     """
+    if path.suffix.lower() in LOSSY:
+        raise DataError(f"{path}: JPEG changes label values; store label maps as PNG or TIFF")
     image = _open(path, max_pixels)
     if image.mode not in ("1", "L", "P", *DEEP_MODES):
         raise DataError(

@@ -15,8 +15,6 @@ from adapt.errors import DataError
 from adapt.files import write_file
 from adapt.formats.volume import Volume, normalise_orientation
 
-SUFFIXES = (".nii", ".nii.gz")
-
 
 def read_nifti(path: Path) -> Volume:
     """A 3D volume, reoriented; scaling of the header is applied, and integers stay integers without one.

@@ -231,7 +231,6 @@ class TrainerSettings(Settings):
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     gradient_clip: float = Field(1.0, ge=0, description="Largest norm of the gradient; 0 switches clipping off.")
-    validate_every: int = Field(1, ge=1, description="Epochs between validations.")
 
 
 class EvaluationSettings(Settings):

@@ -96,6 +96,7 @@ def _load_strictly(family: type[SamModel], source: str, *, local: bool, revision
                 output_loading_info=True,
                 local_files_only=local,
                 dtype=torch.float32,
+                attn_implementation="sdpa",  # else config.json could name a kernel to be fetched and run
             )
     except Exception as error:  # transformers and safetensors raise many kinds for a broken file
         if not local and isinstance(error, OSError):

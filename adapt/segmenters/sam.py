@@ -65,17 +65,18 @@ class SamSegmenter(nn.Module):
             return None if values is None else values.flatten(0, 1)[chosen]
 
         points, labels, boxes = (of_chosen(v) for v in (prompts.points, prompts.point_labels, prompts.boxes))
-        sparse, dense = self.model.prompt_encoder(
-            input_points=None if points is None else points[:, None],
-            input_labels=None if labels is None else labels[:, None],
-            input_boxes=None if boxes is None else boxes[:, None],
-            input_masks=of_chosen(prompts.masks),
-        )
+        # in bfloat16 a third of the columns of 1024 would share their position's embedding with a neighbour
+        with torch.autocast(features.embedding.device.type, enabled=False):
+            sparse, dense = self.model.prompt_encoder(
+                input_points=None if points is None else points[:, None],
+                input_labels=None if labels is None else labels[:, None],
+                input_boxes=None if boxes is None else boxes[:, None],
+                input_masks=of_chosen(prompts.masks),
+            )
+            positions = self.model.get_image_wide_positional_embeddings()
         logits, iou = self.model.mask_decoder(
             image_embeddings=features.embedding[chosen // objects],
-            image_positional_embeddings=self.model.get_image_wide_positional_embeddings().expand(
-                len(chosen), -1, -1, -1
-            ),
+            image_positional_embeddings=positions.expand(len(chosen), -1, -1, -1),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
             multimask_output=multimask,
