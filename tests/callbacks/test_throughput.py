@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from adapt.callbacks import throughput as module
 from adapt.callbacks.throughput import Throughput
@@ -17,12 +18,14 @@ def test_share_of_waiting_and_samples_a_second(monkeypatch: pytest.MonkeyPatch) 
     nothing: Any = None
 
     def epoch(number: int) -> None:
-        callback.on_train_epoch_start(SimpleNamespace(current_epoch=number), nothing)  # type: ignore[arg-type]
+        strategy = SimpleNamespace(root_device=torch.device("cpu"))
+        trainer: Any = SimpleNamespace(current_epoch=number, strategy=strategy)
+        callback.on_train_epoch_start(trainer, nothing)
         for index in range(3):
             clock["now"] += 1.0  # wait
-            callback.on_train_batch_start(nothing, nothing, batch, index)
+            callback.on_train_batch_start(trainer, nothing, batch, index)
             clock["now"] += 4.0  # step
-            callback.on_train_batch_end(nothing, nothing, nothing, batch, index)
+            callback.on_train_batch_end(trainer, nothing, nothing, batch, index)
 
     epoch(0)  # the wait for the first batch is the workers' start, and left out
     clock["now"] += 50.0  # validation is left out

@@ -135,7 +135,7 @@ def test_an_item_has_so_many_objects_at_most(store: Store) -> None:
 def test_chosen_objects_differ_by_epoch_and_keep_their_category(store: Store) -> None:
     items = _prepared(store, objects=4, augmented=False)
     sample = store.sample(11)
-    whole = to_batch(sample, SPEC, chosen=range(12))
+    whole = to_batch(sample, SPEC)
     seen = set()
     for epoch in range(20):
         item = items[(epoch, 11)]
@@ -151,7 +151,7 @@ def test_image_and_masks_lie_on_the_same_pixels(shape: tuple[int, int]) -> None:
     mask = np.zeros((1, *shape), dtype=bool)
     mask[0, shape[0] // 3 : shape[0] * 5 // 6, shape[1] // 8 : shape[1] // 2] = True
     image = np.repeat(mask[0][..., None], 3, axis=2).astype(np.uint8) * 255
-    batch = to_batch(replace(_sample("p/0", objects=1, shape=shape), image=image, masks=mask), SPEC, chosen=[0])
+    batch = to_batch(replace(_sample("p/0", objects=1, shape=shape), image=image, masks=mask), SPEC)
     mean, std = (torch.tensor(values)[:, None, None] for values in (SPEC.pixel_mean, SPEC.pixel_std))
     width, height = batch.extents[0].int().tolist()
     assert max(width, height) == 64
@@ -169,7 +169,7 @@ def test_image_and_masks_lie_on_the_same_pixels(shape: tuple[int, int]) -> None:
 def test_pixels_are_normalised_by_the_model() -> None:
     image = np.full((64, 64, 3), (200, 50, 120), dtype=np.uint8)
     sample = replace(_sample("p/0", objects=1, shape=(64, 64)), image=image)
-    batch = to_batch(sample, SPEC, chosen=[0])
+    batch = to_batch(sample, SPEC)
     assert batch.images[0, :, 30, 30].tolist() == pytest.approx([2.0, -1.0, 0.0])  # (value - mean) / std
 
 
@@ -196,7 +196,7 @@ def test_an_object_thinner_than_a_model_pixel_still_trains(row: int) -> None:
     sample = Sample(
         np.zeros((*shape, 3), np.uint8), _line(shape, row)[None], ("a",), "g", (1.0, 1.0), "px", "id", "source"
     )
-    batch = to_batch(sample, spec, chosen=[0])
+    batch = to_batch(sample, spec)
     assert batch.object_valid.tolist() == [[True]]
     rows, columns = (index.float() for index in torch.nonzero(batch.masks[0, 0], as_tuple=True))
     assert rows.mean().item() == pytest.approx((row + 0.5) * 256 / 3000 - 0.5, abs=0.51)
@@ -210,7 +210,7 @@ def test_a_thin_object_beside_a_thick_one_is_not_valid() -> None:
     thick[1000:2000, 500:900] = True
     masks = np.stack([_line(shape, 1500), thick])
     sample = Sample(np.zeros((*shape, 3), np.uint8), masks, ("a", "b"), "g", (1.0, 1.0), "px", "id", "source")
-    batch = to_batch(sample, spec, chosen=[0, 1])
+    batch = to_batch(sample, spec)
     assert batch.object_valid.tolist() == [[False, True]]
 
 
@@ -238,6 +238,7 @@ def _datamodule(store: Store, splits: Splits, **settings: int) -> SegmentationDa
         augmentation=NO_AUGMENTATION,
         settings=TrainerSettings(**({"batch_size": 2, "workers": 0} | settings)),
         seed=0,
+        pin_memory=False,
     )
 
 
@@ -271,7 +272,13 @@ def test_training_is_shuffled_and_validation_is_not(store: Store) -> None:
 
 def test_validation_is_never_augmented(store: Store) -> None:
     module = SegmentationDataModule(
-        store, SPLITS, SPEC, augmentation=AUGMENTATION, settings=TrainerSettings(batch_size=1, workers=0), seed=0
+        store,
+        SPLITS,
+        SPEC,
+        augmentation=AUGMENTATION,
+        settings=TrainerSettings(batch_size=1, workers=0),
+        seed=0,
+        pin_memory=False,
     )
     plain = _prepared(store, objects=8, augmented=False)
     for row, batch in zip(module.rows(["p1"]), module.val_dataloader(), strict=True):
