@@ -38,8 +38,11 @@ def center_points(masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     """
     points = np.zeros((len(masks), 2), dtype=np.float32)
     for index, mask in enumerate(masks):  # OpenCV's exact distance transform takes one mask at a time
-        padded = np.pad(mask.astype(np.uint8), 1)
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        top, left = rows[0], columns[0]
+        # cut to the object and padded by one background pixel, its distances to the background are the same
+        padded = np.pad(mask[top : rows[-1] + 1, left : columns[-1] + 1].astype(np.uint8), 1)
         distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-        row, column = np.unravel_index(int(distance.argmax()), mask.shape)
-        points[index] = column, row
+        row, column = np.unravel_index(int(distance.argmax()), distance.shape)
+        points[index] = left + column, top + row
     return points

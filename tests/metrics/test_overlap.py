@@ -1,4 +1,4 @@
-"""IoU and Dice by hand, against TorchMetrics and against sets of pixels; the filled box against a plain loop."""
+"""IoU and Dice by hand, against TorchMetrics and against sets of pixels."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torchmetrics.classification import BinaryF1Score, BinaryJaccardIndex
 
-from adapt.metrics import box_masks, dice, iou
+from adapt.metrics import dice, iou
 
 Masks = npt.NDArray[np.bool_]
 
@@ -91,28 +91,3 @@ def test_candidates_are_compared_with_their_own_object() -> None:
     candidates = np.stack([truth, truth], axis=0)  # each object is offered itself and the other one
     assert iou(candidates, truth[:, None]).tolist() == [[1.0, 0.0], [0.0, 1.0]]
     assert dice(candidates, truth[:, None]).tolist() == [[1.0, 0.0], [0.0, 1.0]]
-
-
-def _filled_box(mask: Masks) -> Masks:
-    filled = np.zeros_like(mask)
-    pixels = np.argwhere(mask)
-    if len(pixels):
-        (top, left), (bottom, right) = pixels.min(axis=0), pixels.max(axis=0)
-        for row in range(top, bottom + 1):
-            for column in range(left, right + 1):
-                filled[row, column] = True
-    return filled
-
-
-@given(masks=STACKS)
-def test_box_masks_equal_a_plain_loop(masks: Masks) -> None:
-    boxes = box_masks(masks)
-    assert boxes.dtype == np.bool_
-    assert boxes.tolist() == [_filled_box(mask).tolist() for mask in masks]
-
-
-def test_the_box_of_a_diagonal_is_the_square_and_of_nothing_is_nothing() -> None:
-    masks = np.stack([np.eye(4, dtype=bool), np.zeros((4, 4), dtype=bool)])
-    assert box_masks(masks)[0].all()
-    assert not box_masks(masks)[1].any()
-    assert iou(box_masks(masks), masks).tolist() == [0.25, 1.0]
