@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from adapt.datamodules.transforms import Augmentation
 from adapt.errors import DataError, RecipeError
 from adapt.losses import LossWeights
 from adapt.prompts import PromptSimulation
-from adapt.recipe import MedicalData, Recipe
+from adapt.recipe import DataSettings, MedicalData, Recipe
 from adapt.segmenters import TINY, TINY_NOTE, PromptableSegmenter, SegmenterSpec, load_segmenter
 from adapt.task import AdaptTask, OptimizationPlan
 from adapt.tuning import trainable_table, tune_decoder
@@ -189,6 +190,13 @@ def make_trainer(
     )
 
 
+def _objects(store: Store, data: DataSettings) -> str:
+    """Objects of each named category; a name that never occurs is most likely a mistake."""
+    counts = Counter(name for names in store.rows["categories"] for name in names)
+    names = data.labels or {name: 0 for name in counts}
+    return ", ".join(f"{name} {counts[name] or 'none'}" for name in names)
+
+
 def plan_lines(
     recipe: Recipe, data: SegmentationDataModule, segmenter: PromptableSegmenter, device: torch.device
 ) -> list[tuple[str, str]]:
@@ -213,4 +221,5 @@ def plan_lines(
         ),
         ("model", f"{recipe.model.checkpoint}{note}, input {segmenter.spec.image_size} px, on {device}"),
         ("trains", trainable),
+        ("objects", _objects(data.store, recipe.data)),
     ]

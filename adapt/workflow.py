@@ -34,6 +34,7 @@ from adapt.callbacks.throughput import Throughput
 from adapt.datamodules import SegmentationDataModule, Splits, Store, split_groups, test_only
 from adapt.errors import DataError, RunError
 from adapt.evaluate import (
+    MODELS,
     ObjectScore,
     ReportFacts,
     Results,
@@ -82,11 +83,7 @@ def plan(recipe: Recipe) -> None:
     segmenter = make_segmenter(recipe)
     tune(recipe, segmenter)
     data = make_data(recipe, store, splits, segmenter.spec, device)
-    steps = len(data.train_dataloader())
-    for name, value in plan_lines(recipe, data, segmenter, device):
-        console.print(f"{name:<18} {value}", highlight=False, soft_wrap=True)
-    epochs = count_epochs(recipe, steps_per_epoch=steps)
-    console.print(f"{'steps':<18} {steps} an epoch, {epochs} epochs, {steps * epochs} in all", highlight=False)
+    _print_lines([*plan_lines(recipe, data, segmenter, device), ("steps", _steps(recipe, data))], console)
 
 
 def fit(recipe: Recipe, *, name: str) -> Path:
@@ -115,9 +112,8 @@ def fit(recipe: Recipe, *, name: str) -> Path:
     write_text(folder / RECIPE, as_yaml(recipe))
     write_text(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
     write_text(folder / SPLITS, json.dumps(asdict(splits), indent=2) + "\n")
-    lines = [*plan_lines(recipe, data, segmenter, device), ("run folder", str(folder))]
-    for key, value in lines:
-        console.print(f"{key:<18} {value}", highlight=False, soft_wrap=True)
+    lines = [*plan_lines(recipe, data, segmenter, device), ("steps", _steps(recipe, data)), ("run folder", str(folder))]
+    _print_lines(lines, console)
     training = _train(recipe, data, segmenter, folder=folder, device=device, name=name, console=console)
     write_folder(folder / MODEL, segmenter.save)
     console.print(
@@ -156,14 +152,30 @@ def evaluate(recipe: Recipe, *, name: str, run_folder: Path | None) -> Results:
         splits = _unseen(recipe, store, run_folder)
         models["tuned"] = load_segmenter(str((run_folder / MODEL).resolve()))
     data = make_data(recipe, store, splits, models["base"].spec, device)
-    folder = new_run_folder(output, name if run_folder is None else "evaluations")
+    folder = new_run_folder(output, f"{name}/untouched" if run_folder is None else "evaluations")
     write_text(folder / RECIPE, as_yaml(recipe))
     write_text(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
     write_text(folder / SPLITS, json.dumps(asdict(splits), indent=2) + "\n")
     lines = [*plan_lines(recipe, data, models["base"], device)[:3], ("run folder", str(folder))]
+    _print_lines(lines, console)
     return _evaluate(
         recipe, name, data, models, folder=folder, device=device, lines=lines, training=None, console=console
     )
+
+
+def _print_lines(lines: list[tuple[str, str]], console: Console) -> None:
+    for name, value in lines:
+        console.print(f"{name:<11} {value}", highlight=False, soft_wrap=True)
+
+
+def _steps(recipe: Recipe, data: SegmentationDataModule) -> str:
+    """Epochs and steps of a fit, and why they are more than `trainer.epochs`, if they are."""
+    steps = len(data.train_dataloader())
+    epochs = count_epochs(recipe, steps_per_epoch=steps)
+    text = f"{epochs} epochs of {steps}, {epochs * steps} in all"
+    if epochs > recipe.trainer.epochs:
+        text += f" (not {recipe.trainer.epochs} epochs, since trainer.min_steps={recipe.trainer.min_steps}; 0 lifts it)"
+    return text
 
 
 def _unseen(recipe: Recipe, store: Store, run_folder: Path) -> Splits:
@@ -273,6 +285,9 @@ def _evaluate(
         if isinstance(model, torch.nn.Module):
             model.to(device).eval()
     settings = recipe.evaluation
+    console.print(
+        f"evaluating {len(rows)} test images, {' and '.join(MODELS[name] for name in models)} model", highlight=False
+    )
     scores: list[ObjectScore] = []
     columns = (TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -1,4 +1,4 @@
-"""Metrics of a run as files: `metrics.jsonl`, one line as it happens, and `metrics.csv`, one table at the end."""
+"""Metrics of a run as files: `metrics.jsonl`, a line as it happens, and `metrics.csv`, a row an epoch at the end."""
 
 import csv
 import io
@@ -44,13 +44,23 @@ class MetricsFiles(Logger):
 
     def finalize(self, status: str) -> None:
         """Write the table; Lightning calls this at the end, and after an error as well."""
-        rows = read_metrics(self._folder)
-        columns = ["step", "epoch", *sorted({name for row in rows for name in row} - {"step", "epoch"})]
+        rows = epoch_rows(read_metrics(self._folder))
+        columns = ["epoch", *sorted({name for row in rows for name in row} - {"epoch"})]
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         write_text(self._folder / CSV, text.getvalue())
+
+
+def epoch_rows(lines: list[dict[str, float]]) -> list[dict[str, float]]:
+    """One row an epoch, counted from 1: validation scores, and the epoch's means of what is logged each step."""
+    epochs: dict[int, dict[str, float]] = {}
+    for line in lines:
+        row = epochs.setdefault(int(line["epoch"]) + 1, {"epoch": int(line["epoch"]) + 1})
+        row |= {name.removesuffix("_epoch"): value for name, value in line.items() if name.endswith("_epoch")}
+        row |= {name: value for name, value in line.items() if name.startswith("val/")}
+    return list(epochs.values())
 
 
 def _number(value: float) -> float | None:

@@ -3,9 +3,11 @@
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
+from adapt.datamodules.objects import named_values, split_objects
 from adapt.datamodules.pairing import case_group, existing_folder, refuse_unpaired
 from adapt.datamodules.store import Case, Source
 from adapt.errors import DataError
@@ -56,16 +58,30 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Folder
             f"{name}: shapes differ: image {image.shape[:2]}, label {labels.shape} (rows, columns); "
             "both must show the same pixels"
         )
-    categories = _categories(labels, label_path, settings)
-    masks = {value: labels == value for value in categories}
-    kept = [value for value in categories if np.count_nonzero(masks[value]) >= settings.min_object_pixels]
-    small = len(categories) - len(kept)
-    if not kept:
+    present = [int(value) for value in np.unique(labels) if value != 0]
+    if settings.label_kind == "classes":
+        strict = settings.other_labels == "error"
+        named_values(present, settings.labels, others_are_errors=strict, source=label_path)
+        masks, categories, small = split_objects(
+            labels,
+            settings.labels,
+            by_component=settings.objects == "component",
+            min_pixels=settings.min_object_pixels,
+        )
+    else:
+        _refuse_binary(labels, present, label_path, settings)
+        sizes = np.bincount(labels.ravel()) if labels.max() < labels.size else None
+        kept = [v for v in present if _pixels(labels, v, sizes) >= settings.min_object_pixels]
+        masks = np.empty((len(kept), *labels.shape), dtype=bool)
+        for mask, value in zip(masks, kept, strict=True):
+            np.equal(labels, value, out=mask)
+        categories, small = (settings.category,) * len(kept), len(present) - len(kept)
+    if not len(masks):
         return Case(samples=[], empty_images=1, small_objects=small)
     sample = Sample(
         image=image,
-        masks=np.stack([masks[value] for value in kept]),
-        categories=tuple(categories[value] for value in kept),
+        masks=masks,
+        categories=categories,
         group=case_group(name, settings.group_pattern),
         spacing=(1.0, 1.0),
         spacing_unit="px",
@@ -75,17 +91,15 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Folder
     return Case(samples=[sample], empty_images=0, small_objects=small)
 
 
-def _categories(labels: npt.NDArray[np.int64], path: Path, settings: FolderData) -> dict[int, str]:
-    """Label value to category, for the values in the map."""
-    present = [int(value) for value in np.unique(labels) if value != 0]
-    if settings.label_kind == "instances":
-        return dict.fromkeys(present, settings.category)
-    named = {value: name for name, value in settings.labels.items()}
-    unknown = [value for value in present if value not in named]
-    if unknown:
-        known = ", ".join(f"{name}: {value}" for name, value in settings.labels.items())
+def _pixels(labels: npt.NDArray[np.int64], value: int, sizes: npt.NDArray[np.int64] | None) -> int:
+    """Pixels of a value; from the histogram, unless values are too large for one."""
+    return int(sizes[value]) if sizes is not None else int(np.count_nonzero(labels == value))
+
+
+def _refuse_binary(labels: npt.NDArray[np.int64], present: list[int], path: Path, settings: FolderData) -> None:
+    """A 0/255 map of several regions is a mask of a class, not one object."""
+    if present == [255] and cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)[0] > 2:
         raise DataError(
-            f"{path}: label values {', '.join(map(str, unknown[:10]))} are not named in data.labels "
-            f"({known}). Name them, or correct the map"
+            f"{path}: is a mask of 0 and 255 with several regions, but data.label_kind=instances takes each value for "
+            f"one object. Set data.label_kind=classes data.labels={{{settings.category}: 255}}: each region is then one"
         )
-    return {value: named[value] for value in present}

@@ -5,10 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from adapt.datamodules.objects import named_values, some, split_objects
 from adapt.datamodules.pairing import case_group, existing_folder, refuse_unpaired
 from adapt.datamodules.store import Case, Source
 from adapt.errors import DataError
@@ -85,9 +85,14 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Medica
     samples: list[Sample] = []
     empty = small = 0
     for index in range(image.voxels.shape[axis]):
-        masks, categories, dropped = _objects(_slice(labels, axis, index), settings)
+        masks, categories, dropped = split_objects(
+            _slice(labels, axis, index),
+            settings.labels,
+            by_component=settings.objects == "component",
+            min_pixels=settings.min_object_pixels,
+        )
         small += dropped
-        if not masks:
+        if not len(masks):
             empty += 1
             continue
         voxels = _slice(image.voxels, axis, index)
@@ -95,8 +100,8 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Medica
         samples.append(
             Sample(
                 image=np.stack(channels if len(channels) == 3 else channels * 3, axis=-1),
-                masks=np.stack(masks),
-                categories=tuple(categories),
+                masks=masks,
+                categories=categories,
                 group=group,
                 spacing=(float(spacing[0]), float(spacing[1])),
                 spacing_unit="mm",
@@ -121,17 +126,10 @@ def _checked_labels(label: Volume, settings: MedicalData) -> npt.NDArray[np.int6
             f"{label.source}: label values are not whole numbers (first: {odd.flat[0]:.6g}); "
             "labels resampled with interpolation do this: resample them with nearest neighbour"
         )
-    named = {value: name for name, value in settings.labels.items()}
-    present = {int(value) for value in np.unique(values)} - {0}
-    unknown = sorted(present - set(named))
-    if unknown and settings.other_labels == "error":
-        raise DataError(
-            f"{label.source}: label values {_some(unknown)} are not named in data.labels "
-            f"({', '.join(f'{name}: {value}' for name, value in settings.labels.items())}). "
-            "Name them, or set data.other_labels=ignore"
-        )
-    if not present & set(named):
-        found = f"; it has the values {_some(sorted(present))}" if present else ""
+    present = [int(value) for value in np.unique(values) if value != 0]
+    strict = settings.other_labels == "error"
+    if not named_values(present, settings.labels, others_are_errors=strict, source=label.source):
+        found = f"; it has the values {some(present)}" if present else ""
         raise DataError(
             f"{label.source}: no voxel is labelled {' or '.join(settings.labels)}{found}. "
             "Remove the case, or correct data.labels"
@@ -139,35 +137,8 @@ def _checked_labels(label: Volume, settings: MedicalData) -> npt.NDArray[np.int6
     return values
 
 
-def _some(values: list[int], limit: int = 10) -> str:
-    return ", ".join(map(str, values[:limit])) + (f" and {len(values) - limit} more" if len(values) > limit else "")
-
-
 def _windows(image: Volume, intensity: HuWindow | Percentile) -> list[tuple[float, float]]:
     """The [low, high] of one channel, or of each of three, in the unit of the voxels."""
     if isinstance(intensity, Percentile):
         return [percentile_range(image.voxels, low=intensity.low, high=intensity.high)]
     return [HU_WINDOWS[w] if isinstance(w, str) else (w[0], w[1]) for w in intensity.windows]
-
-
-def _objects(labels: npt.NDArray[Any], settings: MedicalData) -> tuple[list[npt.NDArray[np.bool_]], list[str], int]:
-    """Masks and categories of the objects in a slice, and how many were too small."""
-    masks: list[npt.NDArray[np.bool_]] = []
-    categories: list[str] = []
-    small = 0
-    for name, value in settings.labels.items():
-        structure = labels == value
-        if not structure.any():
-            continue
-        if settings.objects == "label":
-            regions = [structure]
-        else:
-            count, components = cv2.connectedComponents(structure.astype(np.uint8), connectivity=8)
-            regions = [components == component for component in range(1, count)]
-        for region in regions:
-            if np.count_nonzero(region) < settings.min_object_pixels:
-                small += 1
-            else:
-                masks.append(region)
-                categories.append(name)
-    return masks, categories, small

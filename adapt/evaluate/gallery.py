@@ -20,6 +20,8 @@ PANEL, MARGIN, TITLE = 224, 6, 20
 CONTEXT = 1.6
 """Side of the crop around an object, as a multiple of the object's longer side."""
 SMALLEST_CROP = 48
+MANY_CONTOURS = 20
+"""A mask in more pieces gets thin outlines, or they would hide the image."""
 TRUTH, PREDICTION, PROMPT, INK, PAPER = (46, 204, 113), (255, 99, 71), (255, 214, 10), (30, 30, 30), (255, 255, 255)
 RANKS = ("worst", "middle", "best")
 
@@ -68,13 +70,27 @@ def draw_gallery(
 
 
 def _chosen(ranked: list[ObjectScore], count: int) -> list[tuple[str, ObjectScore]]:
-    """The first, middle and last third of `count` from a ranked list, without repeats."""
+    """The worst, middle and best third of `count` from a ranked list, without repeats.
+
+    Neighbouring slices show the same organ of the same patient: within a third, each category of a group comes
+    once before any comes twice.
+    """
     count = min(count, len(ranked))
     shares = [count // 3 + (count % 3 > place) for place in (0, 2, 1)]  # of two, the worst and the best
-    middle = (len(ranked) - shares[1]) // 2
-    middle = min(max(middle, shares[0]), len(ranked) - shares[2] - shares[1])
-    starts = (0, middle, len(ranked) - shares[2])
-    return [(RANKS[part], score) for part in range(3) for score in ranked[starts[part] : starts[part] + shares[part]]]
+    last, middle = len(ranked) - 1, (len(ranked) - 1) / 2
+    nearest = {"worst": lambda i: i, "best": lambda i: last - i, "middle": lambda i: abs(i - middle)}
+    chosen: dict[int, str] = {}
+    for rank in ("worst", "best", "middle"):
+        free = sorted((i for i in range(len(ranked)) if i not in chosen), key=nearest[rank])
+        seen: dict[tuple[str, str], int] = {}
+        turns = []
+        for i in free:
+            pair = (ranked[i].group, ranked[i].category)
+            seen[pair] = seen.get(pair, 0) + 1
+            turns.append((seen[pair], i))
+        order = sorted(range(len(free)), key=lambda n: turns[n][0])[: shares[RANKS.index(rank)]]
+        chosen |= dict.fromkeys((free[n] for n in order), rank)
+    return [(rank, ranked[i]) for rank in RANKS for i in sorted(chosen) if chosen[i] == rank]
 
 
 def _draw(sample: Sample, shown: dict[str, ObjectScore], protocol: str) -> Image.Image:
@@ -83,13 +99,15 @@ def _draw(sample: Sample, shown: dict[str, ObjectScore], protocol: str) -> Image
     truth = sample.masks[any_score.index]
     predictions = {key: decode_masks([score.mask], height=height, width=width)[0] for key, score in shown.items()}
     crop = _crop(truth)
+    side = max(height, width)
+    whole = ((height - side) // 2, (width - side) // 2, side)
     titles = [
         f"image: {width} x {height}",
         f"prompt: {TITLES[protocol]}",
         "truth",
     ]
     panels = [
-        _marked(_panel(sample.image, (0, 0, max(height, width))), crop, max(height, width)),
+        _marked(_panel(sample.image, whole), crop, whole),
         _prompted(_panel(sample.image, crop), truth, protocol, crop),
         _outlined(sample.image, truth, TRUTH, crop),
     ]
@@ -136,7 +154,7 @@ def _outlined(
     inside = large > 0
     panel[inside] = (0.75 * panel[inside] + 0.25 * np.array(colour)).astype(np.uint8)
     contours, _ = cv2.findContours(large, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(panel, contours, -1, colour, 2)
+    cv2.drawContours(panel, contours, -1, colour, 2 if len(contours) <= MANY_CONTOURS else 1)
     return Image.fromarray(panel)
 
 
@@ -156,10 +174,10 @@ def _prompted(
     return panel
 
 
-def _marked(panel: Image.Image, crop: tuple[int, int, int], whole: int) -> Image.Image:
+def _marked(panel: Image.Image, crop: tuple[int, int, int], whole: tuple[int, int, int]) -> Image.Image:
     """The whole image with the place of the crop."""
-    top, left, side = crop
-    scale = PANEL / whole
+    top, left, side = crop[0] - whole[0], crop[1] - whole[1], crop[2]
+    scale = PANEL / whole[2]
     box = [max(0.0, left * scale), max(0.0, top * scale), (left + side) * scale, (top + side) * scale]
     ImageDraw.Draw(panel).rectangle([min(value, PANEL - 1.0) for value in box], outline=PROMPT, width=1)
     return panel

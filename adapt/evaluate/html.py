@@ -10,7 +10,7 @@ from jinja2 import Environment, StrictUndefined
 
 from adapt.evaluate.gallery import Picture
 from adapt.evaluate.results import Results
-from adapt.evaluate.tables import HEADER, MODELS, TITLES, caption, table_rows
+from adapt.evaluate.tables import HEADER, MODELS, TITLES, caption, table_rows, warnings
 from adapt.files import write_text
 
 WIDTH, HEIGHT = 420, 150
@@ -59,6 +59,7 @@ def write_report(path: Path, *, results: Results, pictures: Sequence[Picture], f
         header=HEADER,
         rows=table_rows(results),
         caption=caption(results),
+        notices=warnings(results),
         categories=categories,
         models=list(MODELS.values())[: len(categories[0]) - 2],
         images=images,
@@ -112,6 +113,9 @@ figcaption { font-size: .85rem; } pre { overflow-x: auto; padding: 1rem; backgro
 </tr>
 {% endfor %}
 </table>
+{% for text in notices %}
+<p><strong>Notice:</strong> {{ text }}.</p>
+{% endfor %}
 <p class="soft">{{ caption }}. mIoU and Dice are averaged over objects, then categories, then groups (patients,
 scenes, slides), at full image resolution. The interval is a 95 % bootstrap over groups. A click lies at the
 point farthest from the object's border; of its three candidates the most confident one counts, and the
@@ -125,7 +129,8 @@ oracle is the best one. Every box figure stands beside what the filled box itsel
 </table>
 {% if images %}
 <h2>Pictures</h2>
-<p class="soft">Objects of the test split, ranked by IoU. Green is the truth, red the prediction, yellow the prompt.</p>
+<p class="soft">Objects of the test split, ranked by IoU. Green is the truth, red the prediction, yellow the prompt
+(and, in the first picture, the part that the others show).</p>
 {% for image in images %}
 <figure>
 <img alt="{{ image.text }}" src="data:image/png;base64,{{ image.data }}">

@@ -20,7 +20,7 @@ MODELS = {"base": "untouched", "tuned": "tuned"}
 def interval_text(low: float | None, high: float | None, *, signed: bool = False) -> str:
     """`0.612 to 0.702`, or why there is none."""
     if low is None or high is None:
-        return "needs 2 groups"
+        return "none"
     return f"{low:+.3f} to {high:+.3f}" if signed else f"{low:.3f} to {high:.3f}"
 
 
@@ -51,10 +51,30 @@ FEW_GROUPS = 10
 
 def caption(results: Results) -> str:
     """What the figures were measured on, and how far the intervals can be trusted."""
-    text = f"test split: {results.objects} objects in {results.images} images of {results.groups} groups"
-    if results.groups < FEW_GROUPS:
+    counts = ((results.objects, "object"), (results.images, "image"), (results.groups, "group"))
+    objects, images, groups = (f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)
+    text = f"test split: {objects} in {images} of {groups}"
+    if results.groups == 1:
+        text += "; an interval needs at least 2 groups"
+    elif results.groups < FEW_GROUPS:
         text += f"; with fewer than {FEW_GROUPS} groups an interval is rough, and rather too narrow"
     return text
+
+
+def warnings(results: Results) -> list[str]:
+    """What a reader should not overlook: tuning that did harm, and answers that are worth less than their box."""
+    found = []
+    for name, figures in results.protocols.items():
+        if figures.tuned is not None and figures.tuned.miou < figures.base.miou:
+            found.append(
+                f"{TITLES[name]}: the tuned model is worse than the untouched one; train longer, or with another rate"
+            )
+        best = figures.tuned or figures.base
+        if name == "box" and best.miou < figures.box_as_mask:
+            found.append(
+                f"box: the answers ({best.miou:.3f}) are worth less than the box itself ({figures.box_as_mask:.3f})"
+            )
+    return found
 
 
 def print_table(results: Results, console: Console) -> None:
@@ -63,8 +83,10 @@ def print_table(results: Results, console: Console) -> None:
     for index, name in enumerate(HEADER):
         table.add_column(name, justify="left" if index < 2 else "right")
     for row in table_rows(results):
-        table.add_row(*row, style="bold" if row[1] == "tuned" else None, end_section=row[1] == "difference")
+        table.add_row(*row, end_section=row[1] == "difference")
     console.print(table)
+    for text in warnings(results):
+        console.print(f"[yellow]notice:[/] {text}", highlight=False)
 
 
 def write_tables(results: Results, scores: Sequence[ObjectScore], folder: Path, *, facts: dict[str, object]) -> None:
@@ -87,6 +109,11 @@ def write_tables(results: Results, scores: Sequence[ObjectScore], folder: Path, 
         [name, "difference", figures.difference.miou, figures.difference.low, figures.difference.high, None, None]
         for name, figures in results.protocols.items()
         if figures.difference is not None
+    ]
+    rows += [
+        [name, "box_as_mask", figures.box_as_mask, *[None] * 4]
+        for name, figures in results.protocols.items()
+        if name == "box"
     ]
     write_text(
         folder / "results.csv", _csv([["protocol", "model", "miou", "low", "high", "oracle_miou", "dice"], *rows])

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from adapt.recipe.schema import Recipe
 
 KeyPath = tuple[str | int, ...]
+MAPPINGS = ("dict_type", "model_type", "model_attributes_type")
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ def _remedy(details: ErrorDetails, path: KeyPath, tree: object) -> str:
     context = details.get("ctx", {})
     if kind == "extra_forbidden":
         allowed = _fields(path[:-1], tree)
-        return f"unknown key{_nearest(str(path[-1]), allowed)}; allowed: {', '.join(allowed)}"
+        near = _nearest(str(path[-1]), allowed) or _elsewhere(str(path[-1]), tree)
+        return f"unknown key{near}; allowed: {', '.join(allowed)}"
     if kind == "missing":
         return f"required{_description(path, tree)}"
     if kind == "literal_error":
@@ -93,18 +95,34 @@ def _remedy(details: ErrorDetails, path: KeyPath, tree: object) -> str:
         return f"kind must be one of: {', '.join(allowed)}{_nearest(given, allowed)}"
     if kind == "value_error":
         return details["msg"].removeprefix("Value error, ")
+    if kind in MAPPINGS:
+        return f"needs a mapping (name: value), not {_kind_of(details['input'])}"
+    if kind == "list_type":
+        return f"needs a list ([a, b]), not {_kind_of(details['input'])}"
     return details["msg"][0].lower() + details["msg"][1:] + _expected_form(details)
 
 
 def _expected_form(details: ErrorDetails) -> str:
-    given = type(details["input"]).__name__
-    names = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false", "NoneType": "null"}
-    return f", not {names.get(given, given)}" if details["type"].endswith("_type") else ""
+    return f", not {_kind_of(details['input'])}" if details["type"].endswith("_type") else ""
+
+
+def _kind_of(value: object) -> str:
+    names = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false"}
+    names |= {"NoneType": "nothing (null)", "dict": "a mapping", "list": "a list"}
+    return names.get(type(value).__name__, type(value).__name__)
 
 
 def _nearest(word: str, allowed: list[str]) -> str:
     near = difflib.get_close_matches(word, allowed, n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def _elsewhere(word: str, tree: object) -> str:
+    """The section that a key stands in, for a key that was written at the wrong place."""
+    for section in Recipe.model_fields:
+        if word in _fields((section,), tree):
+            return f"; did you mean {section}.{word}?"
+    return ""
 
 
 def _models(annotation: object) -> list[type[BaseModel]]:

@@ -134,7 +134,8 @@ class MedicalData(Settings):
     @classmethod
     def _values_differ(cls, labels: dict[str, int]) -> dict[str, int]:
         if len(set(labels.values())) != len(labels):
-            raise ValueError(f"two names share a value: {labels}")
+            shared = [f"{name}: {value}" for name, value in labels.items() if list(labels.values()).count(value) > 1]
+            raise ValueError(f"two names share a value ({', '.join(shared)}); give each its own")
         return labels
 
 
@@ -150,6 +151,10 @@ class FolderData(Settings):
     )
     labels: dict[str, Annotated[int, Field(ge=1)]] = Field(
         {}, description="With label_kind classes: name and value of each class; 0 is background."
+    )
+    other_labels: Literal["error", "ignore"] = Field("error", description="What a label value not named above means.")
+    objects: Literal["component", "label"] = Field(
+        "component", description="With classes: an object is each connected region of a label, or the label as a whole."
     )
     category: str = Field("object", description="With label_kind instances: what the objects are called.")
     min_object_pixels: int = Field(16, ge=1, description="Smaller objects are left out (pixels of the image).")

@@ -148,3 +148,58 @@ def test_real_nuclei_are_instances(shared_data: Path) -> None:
         [sample] = case().samples
         assert (sample.masks.sum(0) <= 1).all()  # a pixel has one value
         assert len(sample.masks) > 1
+
+
+def _two_regions(value: int) -> Array:
+    labels = np.zeros((20, 30), dtype=np.uint8)
+    labels[2:8, 3:9] = labels[10:18, 12:28] = value
+    return labels
+
+
+def test_regions_of_a_class_are_objects_of_their_own_unless_the_label_is_wanted_whole(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _two_regions(1))
+    [sample] = _read(tmp_path, label_kind="classes", labels={"roof": 1}).samples
+    assert sample.masks.sum((1, 2)).tolist() == [36, 128]
+    [sample] = _read(tmp_path, label_kind="classes", labels={"roof": 1}, objects="label").samples
+    assert sample.masks.sum((1, 2)).tolist() == [164]
+
+
+def test_a_binary_mask_is_not_taken_for_one_instance(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _two_regions(255))
+    text = _refused(tmp_path, category="cell")
+    assert "data.label_kind=classes data.labels={cell: 255}" in text
+    [sample] = _read(tmp_path, label_kind="classes", labels={"cell": 255}).samples
+    assert sample.categories == ("cell", "cell")
+
+
+def test_one_object_may_have_the_value_255(tmp_path: Path) -> None:
+    labels = np.zeros((20, 30), dtype=np.uint8)
+    labels[2:8, 3:9] = 255
+    _write_pair(tmp_path, labels)
+    assert len(_read(tmp_path).samples[0].masks) == 1
+
+
+def test_other_classes_can_be_ignored(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _labels())
+    classes = {"label_kind": "classes", "labels": {"water": 1}}
+    assert "2, 9 are not named" in _refused(tmp_path, **classes)
+    [sample] = _read(tmp_path, **classes, other_labels="ignore").samples
+    assert sample.categories == ("water",)
+
+
+def test_a_label_map_saved_as_jpeg_is_refused(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _labels())
+    (tmp_path / "labels" / "a.png").unlink()
+    Image.fromarray(_labels()).save(tmp_path / "labels" / "a.jpg")
+    assert "JPEG changes label values" in _refused(tmp_path)
+
+
+def test_values_too_large_for_a_histogram_are_counted_all_the_same(tmp_path: Path) -> None:
+    _write_pair(tmp_path, np.zeros((20, 30), dtype=np.uint8))
+    labels = np.zeros((20, 30), dtype=np.int32)
+    labels[2:8, 3:9], labels[0, 0] = 2_000_000_000, 5
+    (tmp_path / "labels" / "a.png").unlink()
+    Image.fromarray(labels).save(tmp_path / "labels" / "a.tif")
+    case = _read(tmp_path)
+    assert case.samples[0].masks.sum() == 36
+    assert case.small_objects == 1

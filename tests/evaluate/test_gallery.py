@@ -216,14 +216,14 @@ def test_the_box_is_drawn_around_the_object(tmp_path: Path) -> None:
 
 
 def test_the_first_panel_is_the_whole_image_with_the_place_of_the_crop(tmp_path: Path) -> None:
-    """The crop, 68 to 132 of 200 pixels, is 76 to 148 of 224; of a wide image the lower part stays black."""
+    """The crop, 68 to 132 of 200 pixels, is 76 to 148 of 224; a wide image lies in the middle."""
     wide = _rectangle((100, 200), 30, 80, 70, 120)
     panel = _panels(tmp_path, wide, wide, models=("base",))[0]
-    assert panel[50, 10].tolist() == [GREY] * 3
-    assert panel[120, 10].tolist() == [0] * 3
+    assert panel[112, 10].tolist() == [GREY] * 3
+    assert panel[30, 10].tolist() == panel[200, 10].tolist() == [0] * 3
     rows, columns = np.nonzero(_is(panel, PROMPT))
     assert (columns.min(), columns.max()) == pytest.approx((68 * 1.12, 132 * 1.12), abs=1)
-    assert (rows.min(), rows.max()) == pytest.approx((18 * 1.12, 82 * 1.12), abs=1)
+    assert (rows.min(), rows.max()) == pytest.approx((68 * 1.12, 132 * 1.12), abs=1)
 
 
 def test_a_long_category_does_not_run_into_the_next_title(tmp_path: Path) -> None:
@@ -263,3 +263,15 @@ def test_a_click_at_the_border_of_the_image_is_marked_inside_the_object(tmp_path
     truth = AWKWARD["one pixel in the corner"]  # the crop is 48 pixels around it
     rows, columns = np.nonzero(_is(_panels(tmp_path, truth, truth, models=("base",))[1], PROMPT))
     assert (rows.mean(), columns.mean()) == pytest.approx((24.5 * PANEL / 48, 24.5 * PANEL / 48), abs=3)
+
+
+def test_each_patient_and_organ_comes_once_before_any_comes_twice(tmp_path: Path) -> None:
+    """The six worst are slices of one patient's liver; the second worst third shows other organs as well."""
+    scores = []
+    for n in range(24):
+        category = "liver" if n < 6 else f"organ {n % 4}"
+        score = _score(SMALL, model="base", protocol="one_click", name=f"s{n:02d}", iou=n / 100)
+        scores.append(replace(score, category=category, group="a"))
+    pictures = draw_gallery(scores, count=6, sample_of=lambda name: _sample(SMALL, name), folder=tmp_path)
+    worst = [picture.text.split(" in ")[0] for picture in pictures if picture.rank == "worst"]
+    assert len(worst) == len(set(worst)) == 2

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from adapt.errors import RunError
 from adapt.evaluate import ObjectScore, Results, print_table, summarise, write_tables
+from adapt.evaluate.tables import warnings
 
 IOUS = {"base": (0.61249, 0.3), "tuned": (0.81251, 0.7)}
 # Means 0.456245 and 0.756255, gain 0.30001. Of two groups the bounds are the groups themselves.
@@ -67,6 +68,15 @@ def test_a_loss_has_its_sign() -> None:
     assert ["one click", "difference", "-0.300", "-0.400 to -0.200", "", ""] in _printed(swapped)
 
 
+def test_tuning_that_did_harm_and_answers_below_the_box_are_pointed_out() -> None:
+    better = _results(_scores("base", "tuned"))
+    assert not [text for text in warnings(better) if "worse than the untouched" in text]
+    swapped = [replace(s, model="tuned" if s.model == "base" else "base") for s in _scores("base", "tuned")]
+    found = warnings(_results(swapped))
+    assert sum("worse than the untouched" in text for text in found) == 2
+    assert any("worth less than the box itself (0.785)" in text for text in found)
+
+
 def test_the_filled_box_is_no_figure_of_clicks() -> None:
     assert not any(line[:2] == ["one click", "the box itself"] for line in _printed(_scores("base")))
 
@@ -78,8 +88,8 @@ def test_the_untouched_model_alone_has_no_other_lines() -> None:
 
 def test_a_single_group_says_what_an_interval_needs() -> None:
     lines = _printed(_scores("base", "tuned", groups=("a",)))
-    assert ["one click", "tuned", "0.813", "needs 2 groups", "0.913", "0.863"] in lines
-    assert ["one click", "difference", "+0.200", "needs 2 groups", "", ""] in lines
+    assert ["one click", "tuned", "0.813", "none", "0.913", "0.863"] in lines
+    assert ["one click", "difference", "+0.200", "none", "", ""] in lines
 
 
 def test_the_caption_counts_what_was_measured() -> None:
@@ -108,7 +118,8 @@ def test_results_csv_has_a_row_for_each_protocol_and_model(tmp_path: Path) -> No
     scores = _scores("base", "tuned")
     write_tables(_results(scores), scores, tmp_path, facts={})
     rows = {(row["protocol"], row["model"]): row for row in _rows(tmp_path / "results.csv")}
-    assert rows.keys() == {(name, key) for name in ("one_click", "box") for key in ("base", "tuned", "difference")}
+    models = {(name, key) for name in ("one_click", "box") for key in ("base", "tuned", "difference")}
+    assert rows.keys() == {*models, ("box", "box_as_mask")}
     tuned = rows["one_click", "tuned"]
     found = [float(tuned[key]) for key in ("miou", "low", "high", "oracle_miou", "dice")]
     assert found == pytest.approx([0.756255, 0.7, 0.81251, 0.856255, 0.806255])  # not rounded
@@ -121,8 +132,10 @@ def test_results_csv_leaves_a_missing_interval_empty(tmp_path: Path) -> None:
     scores = _scores("base", groups=("a",))
     write_tables(_results(scores), scores, tmp_path, facts={})
     assert [(row["model"], row["low"], row["high"]) for row in _rows(tmp_path / "results.csv")] == [
-        ("base", "", "")
-    ] * 2
+        ("base", "", ""),
+        ("base", "", ""),
+        ("box_as_mask", "", ""),
+    ]
 
 
 def test_objects_csv_has_a_row_for_each_object_protocol_and_model(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_one_problem_is_counted_as_one(tmp_path: Path) -> None:
         ("seed: '1'\n", "mine.yaml:2  seed = '1'", "valid integer, not text"),
         ("seed: 1.5\n", "mine.yaml:2  seed = 1.5", "integer"),
         ("seed: true\n", "mine.yaml:2  seed = True", "valid integer, not true or false"),
-        ("seed:\n", "mine.yaml:2  seed = None", "valid integer, not null"),
+        ("seed:\n", "mine.yaml:2  seed = None", "valid integer, not nothing (null)"),
         ("model: 5\n", "mine.yaml:2  model = 5", "not a whole number"),
         ("model: {checkpoint: no, revision: 5}\n", "mine.yaml:2  model.revision = 5", "valid string"),
         ("wandb: {offline: no}\n", "mine.yaml:2  wandb.offline = 'no'", "valid boolean, not text"),
