@@ -299,6 +299,7 @@ def _evaluate(
         "recipe": name,
         "checkpoint": recipe.model.checkpoint,
         "revision": recipe.model.revision,
+        "commit": models["base"].commit,
         "bootstrap_samples": settings.bootstrap_samples,
         "test_groups": list(data.splits.test),
         "versions": versions(),

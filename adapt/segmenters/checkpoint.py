@@ -50,6 +50,8 @@ def _family(source: str, *, local: bool, revision: str | None) -> type[SamModel]
         config_file = Path(source) / "config.json"
         if not config_file.is_file():
             raise CheckpointError(f"{source} has no config.json; give a folder written by save_pretrained, or {TINY}")
+        if (Path(source) / "adapter_config.json").exists():
+            raise CheckpointError(f"{source} holds an adapter (adapter_config.json); give the merged model's folder")
     else:
         config_file = _download_config(source, revision)
     try:

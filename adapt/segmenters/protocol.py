@@ -65,6 +65,11 @@ class PromptableSegmenter(Protocol):
         ...
 
     @property
+    def commit(self) -> str | None:
+        """The Hub commit that the weights came from; None for local ones."""
+        ...
+
+    @property
     def encoder(self) -> nn.Module:
         """The image encoder; only `encode` calls it."""
         ...

@@ -30,6 +30,12 @@ class SamSegmenter(nn.Module):
         )
 
     @property
+    def commit(self) -> str | None:
+        """The Hub commit that the weights came from; None for local ones."""
+        commit: str | None = getattr(self.model.config, "_commit_hash", None)
+        return commit
+
+    @property
     def encoder(self) -> nn.Module:
         """The ViT with its neck."""
         module: nn.Module = self.model.vision_encoder
