@@ -91,12 +91,12 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Folder
     return Case(samples=[sample], empty_images=0, small_objects=small)
 
 
-def _pixels(labels: npt.NDArray[np.int64], value: int, sizes: npt.NDArray[np.int64] | None) -> int:
+def _pixels(labels: npt.NDArray[np.integer], value: int, sizes: npt.NDArray[np.int64] | None) -> int:
     """Pixels of a value; from the histogram, unless values are too large for one."""
     return int(sizes[value]) if sizes is not None else int(np.count_nonzero(labels == value))
 
 
-def _refuse_binary(labels: npt.NDArray[np.int64], present: list[int], path: Path, settings: FolderData) -> None:
+def _refuse_binary(labels: npt.NDArray[np.integer], present: list[int], path: Path, settings: FolderData) -> None:
     """A 0/255 map of several regions is a mask of a class, not one object."""
     if present == [255] and cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)[0] > 2:
         raise DataError(

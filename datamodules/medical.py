@@ -1,6 +1,7 @@
 """Medical volumes: image and label volumes paired by name, cut into slices of one plane, grouped by patient."""
 
 import re
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def _volumes(folder: Path, *, series: bool) -> dict[str, Path]:
 
 
 def read_case(name: str, image_path: Path, label_path: Path, *, settings: MedicalData) -> Case:
-    """Slices with objects of one volume.
+    """Slices with objects of one volume; everything is checked before the first one.
 
     Raises:
         DataError: unreadable, image and label of different geometry, NaN or infinite voxels, label values
@@ -78,38 +79,42 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Medica
     if bad:
         raise DataError(f"{image.source}: {bad} of {image.voxels.size} voxels are NaN or infinite; replace them")
     labels = _checked_labels(label, settings)
+    case = Case(samples=())
+    group = case_group(name, settings.group_pattern)
+    case.samples = _slices(name, group, image, labels, settings, case)
+    return case
+
+
+def _slices(
+    name: str, group: str, image: Volume, labels: npt.NDArray[np.integer], settings: MedicalData, case: Case
+) -> Iterator[Sample]:
+    """The slices with objects, one at a time; counts what is left out in `case`."""
     windows = _windows(image, settings.intensity)
     axis = PLANES[settings.plane]
-    spacing = tuple(np.delete(image.spacing, axis))
-    group = case_group(name, settings.group_pattern)
-    samples: list[Sample] = []
-    empty = small = 0
+    row, column = np.delete(image.spacing, axis)
     for index in range(image.voxels.shape[axis]):
-        masks, categories, dropped = split_objects(
+        masks, categories, small = split_objects(
             _slice(labels, axis, index),
             settings.labels,
             by_component=settings.objects == "component",
             min_pixels=settings.min_object_pixels,
         )
-        small += dropped
+        case.small_objects += small
         if not len(masks):
-            empty += 1
+            case.empty_images += 1
             continue
         voxels = _slice(image.voxels, axis, index)
         channels = [to_uint8(voxels, low=low, high=high) for low, high in windows]
-        samples.append(
-            Sample(
-                image=np.stack(channels if len(channels) == 3 else channels * 3, axis=-1),
-                masks=masks,
-                categories=categories,
-                group=group,
-                spacing=(float(spacing[0]), float(spacing[1])),
-                spacing_unit="mm",
-                sample_id=f"{name}/{settings.plane}/{index:04d}",
-                source=str(image_path),
-            )
+        yield Sample(
+            image=np.stack(channels if len(channels) == 3 else channels * 3, axis=-1),
+            masks=masks,
+            categories=categories,
+            group=group,
+            spacing=(float(row), float(column)),
+            spacing_unit="mm",
+            sample_id=f"{name}/{settings.plane}/{index:04d}",
+            source=str(image.source),
         )
-    return Case(samples=samples, empty_images=empty, small_objects=small)
 
 
 def _slice(voxels: npt.NDArray[Any], axis: int, index: int) -> npt.NDArray[Any]:
@@ -118,7 +123,7 @@ def _slice(voxels: npt.NDArray[Any], axis: int, index: int) -> npt.NDArray[Any]:
     return plane if axis == 0 else plane[::-1]
 
 
-def _checked_labels(label: Volume, settings: MedicalData) -> npt.NDArray[np.int64]:
+def _checked_labels(label: Volume, settings: MedicalData) -> npt.NDArray[np.integer]:
     values = integral(label.voxels)
     if values is None:
         odd = label.voxels[~np.isfinite(label.voxels) | (label.voxels != np.rint(label.voxels))]

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,19 +47,20 @@ SCHEMA = pa.schema(
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Case:
     """What one file, volume or scene gives.
 
     Attributes:
-        samples: images with their objects.
-        empty_images: images left out because no object is in them.
-        small_objects: objects left out because they are smaller than the minimum.
+        samples: images with their objects; may be made one by one as they are asked for, so that a volume of a
+            thousand slices is never held with all its masks.
+        empty_images: images left out because no object is in them; complete when `samples` has been gone through.
+        small_objects: objects left out because they are smaller than the minimum; likewise.
     """
 
-    samples: list[Sample]
-    empty_images: int
-    small_objects: int
+    samples: Iterable[Sample]
+    empty_images: int = 0
+    small_objects: int = 0
 
 
 @dataclass(frozen=True)
@@ -206,13 +207,14 @@ def _write(source: Source, folder: Path, console: Console) -> None:
     errors: list[str] = []
     with (folder / DATA).open("wb") as file, pa.ipc.new_stream(file, SCHEMA) as writer:
         for case in _cases(source, errors, console):
-            empty_images += case.empty_images
-            small_objects += case.small_objects
-            empty_cases += not case.samples
+            before = samples
             for sample in case.samples:
                 writer.write_batch(pa.RecordBatch.from_pylist([_row(sample)], schema=SCHEMA))
                 samples += 1
                 objects += len(sample.masks)
+            empty_images += case.empty_images
+            small_objects += case.small_objects
+            empty_cases += samples == before
     _refuse(errors, samples, len(source.cases), small_objects)
     facts = Facts(samples, objects, empty_images, small_objects, empty_cases, data_bytes=(folder / DATA).stat().st_size)
     (folder / FACTS).write_text(json.dumps(facts.__dict__), encoding="utf-8")

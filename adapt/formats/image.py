@@ -56,8 +56,8 @@ def read_image(path: Path, *, max_pixels: int) -> npt.NDArray[np.uint8]:
     return np.repeat(to_uint8(values, low=low, high=high)[..., None], 3, axis=2)
 
 
-def read_label_map(path: Path, *, max_pixels: int) -> npt.NDArray[np.int64]:
-    """A label map as (H, W) int64; palette images give their indices.
+def read_label_map(path: Path, *, max_pixels: int) -> npt.NDArray[np.integer]:
+    """A label map as (H, W) integers; palette images give their indices.
 
     Raises:
         DataError: missing, unreadable, too large, of several channels, or with values that are not whole.

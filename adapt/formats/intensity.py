@@ -20,10 +20,15 @@ def percentile_range(values: npt.NDArray[Any], *, low: float, high: float) -> tu
     return float(bottom), float(top)
 
 
-def integral(values: npt.NDArray[Any]) -> npt.NDArray[np.int64] | None:
-    """Label values as int64, or None if any is not a whole number (NaN and infinity included)."""
-    if np.issubdtype(values.dtype, np.integer) or values.dtype == np.bool_:
-        return values.astype(np.int64)
+def integral(values: npt.NDArray[Any]) -> npt.NDArray[np.integer] | None:
+    """Label values as integers, or None if any is not a whole number (NaN and infinity included).
+
+    Integers stay as they are: a label volume of bytes is not made eight times as large.
+    """
+    if np.issubdtype(values.dtype, np.integer):
+        return values
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8)
     if not np.issubdtype(values.dtype, np.floating) or not np.isfinite(values).all():
         return None
     rounded = np.rint(values)

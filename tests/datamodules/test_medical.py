@@ -56,14 +56,16 @@ def _label(value: int = 1) -> Array:
 
 
 def _read(root: Path, **changes: object) -> Case:
-    [case] = medical_source(_settings(root, **changes), root).cases
-    return case()
+    [read] = medical_source(_settings(root, **changes), root).cases
+    case = read()
+    samples = list(case.samples)  # the counts are complete after the last one
+    return Case(samples=samples, empty_images=case.empty_images, small_objects=case.small_objects)
 
 
 def _refused(root: Path, **changes: object) -> str:
     with pytest.raises(DataError) as caught:
         for case in medical_source(_settings(root, **changes), root).cases:
-            case()
+            list(case().samples)
     return str(caught.value)
 
 
@@ -420,7 +422,17 @@ def test_real_volumes_are_cut_into_slices(shared_data: Path) -> None:
     root = shared_data / "medical_ct"
     settings = _settings(root, labels={"spleen": 1, "liver": 5}, other_labels="ignore", min_object_pixels=16)
     for case in medical_source(settings, root).cases:
-        samples = case().samples
+        samples = list(case().samples)
         assert samples
         for sample in samples:
             assert set(sample.categories) <= {"spleen", "liver"}
+
+
+def test_slices_are_made_one_at_a_time(tmp_path: Path) -> None:
+    """A volume of a thousand slices must not be held with all its masks."""
+    _write_pair(tmp_path, _image(), _label())
+    [read] = medical_source(_settings(tmp_path), tmp_path).cases
+    samples = iter(read().samples)
+    assert not isinstance(read().samples, list)
+    assert next(samples).sample_id.endswith("0000")
+    assert next(samples).sample_id.endswith("0001")

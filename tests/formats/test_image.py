@@ -201,7 +201,7 @@ LABELS = np.array([[0, 1, 1], [7, 0, 250]])
 def test_label_values_are_kept(tmp_path: Path, suffix: str, kind: str) -> None:
     path = _save(tmp_path / f"a.{suffix}", Image.fromarray(LABELS.astype(kind)))
     values = read_label_map(path, max_pixels=LIMIT)
-    assert values.dtype == np.int64
+    assert np.issubdtype(values.dtype, np.integer)
     np.testing.assert_array_equal(values, LABELS)
 
 
