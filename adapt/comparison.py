@@ -1,0 +1,127 @@
+"""Compare the tuned model with the untouched one on the test split, and write down the result."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from adapt.datamodules import SegmentationDataModule, Splits, Store, test_only
+from adapt.errors import DataError, RunError
+from adapt.evaluate import (
+    MODELS,
+    ObjectScore,
+    ReportFacts,
+    Results,
+    draw_gallery,
+    print_table,
+    score_samples,
+    summarise,
+    write_report,
+    write_tables,
+)
+from adapt.recipe import Recipe, as_yaml, load_recipe
+from adapt.runs import GALLERY, RECIPE, REPORT, SPLITS, versions
+from adapt.segmenters import PromptableSegmenter
+from adapt.training import Training
+
+
+def compare(
+    recipe: Recipe,
+    name: str,
+    data: SegmentationDataModule,
+    models: Mapping[str, PromptableSegmenter],
+    *,
+    folder: Path,
+    device: torch.device,
+    lines: list[tuple[str, str]],
+    training: Training | None,
+    console: Console,
+) -> Results:
+    """Score the test split, print the table, write tables, pictures and report into `folder`."""
+    rows = data.test_samples()
+    if not rows:
+        raise DataError("the test split has no image with an object; set split.test_groups to groups that have some")
+    for model in models.values():
+        if isinstance(model, torch.nn.Module):
+            model.to(device).eval()
+    settings = recipe.evaluation
+    console.print(
+        f"evaluating {len(rows)} test images, {' and '.join(MODELS[name] for name in models)} model", highlight=False
+    )
+    scores: list[ObjectScore] = []
+    columns = (TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        samples = (data.store.sample(row) for row in progress.track(rows))
+        for of_sample in score_samples(samples, models, protocols=list(settings.protocols), device=device):
+            scores.extend(of_sample)
+    results = summarise(scores, bootstrap_samples=settings.bootstrap_samples, seed=recipe.seed)
+    facts: dict[str, object] = {
+        "recipe": name,
+        "checkpoint": recipe.model.checkpoint,
+        "revision": recipe.model.revision,
+        "commit": models["base"].commit,
+        "bootstrap_samples": settings.bootstrap_samples,
+        "test_groups": list(data.splits.test),
+        "versions": versions(),
+    }
+    if training is not None:
+        facts["training"] = {
+            "seconds": training.seconds,
+            "samples_per_second": training.samples_per_second,
+            "data_wait_share": training.data_wait_share,
+        }
+        speed = f"{training.samples_per_second:.1f} samples/s, data wait {100 * training.data_wait_share:.1f} %"
+        lines = [*lines, ("training", f"{training.seconds:.0f} s, {speed}")]
+    write_tables(results, scores, folder, facts=facts)
+    print_table(results, Console())
+    (folder / GALLERY).mkdir()
+    by_id = dict(zip((data.store.rows[row]["sample_id"] for row in rows), rows, strict=True))
+    pictures = draw_gallery(
+        scores, count=settings.gallery, sample_of=lambda name: data.store.sample(by_id[name]), folder=folder / GALLERY
+    )
+    report = ReportFacts(
+        title=f"{name}: {folder.name}",
+        description=recipe.description,
+        lines=[*lines, *versions().items()],
+        curves=training.curves if training is not None else {},
+        recipe=as_yaml(recipe),
+    )
+    write_report(folder / REPORT, results=results, pictures=pictures, facts=report)
+    console.print(f"report: {folder / REPORT}", highlight=False, soft_wrap=True)
+    return results
+
+
+def unseen_groups(recipe: Recipe, store: Store, run_folder: Path) -> Splits:
+    """The test groups to evaluate a run on; never one that it has trained or validated on.
+
+    On the run's own data and split these are its own test groups. On other data, or with another split, they
+    are `split.test_groups`, or all groups of the data if none is named.
+    """
+    trained = load_recipe(run_folder / RECIPE)
+    try:
+        saved = Splits(
+            **{k: tuple(v) for k, v in json.loads((run_folder / SPLITS).read_text(encoding="utf-8")).items()}
+        )
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{run_folder / SPLITS} cannot be read ({error}); it tells which groups were trained on"
+        ) from None
+    if recipe.data.root == trained.data.root and recipe.data.group_pattern != trained.data.group_pattern:
+        raise RunError(
+            f"data.group_pattern {recipe.data.group_pattern!r} is not that of the run, "
+            f"{trained.data.group_pattern!r}, so groups that were trained on could not be told; leave it as it was"
+        )
+    if (recipe.data.root, recipe.split) == (trained.data.root, trained.split):
+        splits = test_only(store.groups, list(saved.test))
+    else:
+        splits = test_only(store.groups, list(recipe.split.test_groups))
+    seen = sorted(set(splits.test) & {*saved.train, *saved.validation})
+    if seen:
+        raise DataError(
+            f"test groups {', '.join(seen[:10])} have names of groups that this run was trained or validated on; "
+            "name others in split.test_groups, or rename them if they are other patients"
+        )
+    return splits

@@ -1,0 +1,92 @@
+"""Train a segmenter, and leave its best weights in it."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from adapt.build import count_epochs, make_loggers, make_task, make_trainer
+from adapt.callbacks.checkpoints import AtomicCheckpointIO, best_checkpoint, last_checkpoint
+from adapt.callbacks.metrics_files import read_metrics
+from adapt.callbacks.progress import TrainingProgress
+from adapt.callbacks.throughput import Throughput
+from adapt.datamodules import SegmentationDataModule
+from adapt.recipe import Recipe
+from adapt.runs import CHECKPOINTS, MODEL, write_folder
+from adapt.segmenters import PromptableSegmenter
+from adapt.task import AdaptTask
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a fit leaves for the report."""
+
+    seconds: float
+    samples_per_second: float
+    data_wait_share: float
+    curves: dict[str, list[tuple[float, float]]]
+
+
+def train(
+    recipe: Recipe,
+    data: SegmentationDataModule,
+    segmenter: PromptableSegmenter,
+    *,
+    folder: Path,
+    device: torch.device,
+    name: str,
+    console: Console,
+) -> Training:
+    """Fit, and leave the best weights in the segmenter."""
+    throughput = Throughput()
+    validated = bool(data.splits.validation)
+    last, best = last_checkpoint(folder / CHECKPOINTS), best_checkpoint(folder / CHECKPOINTS)
+    loggers, finish_tracking = make_loggers(recipe, name=name, folder=folder, console=console)
+    steps_per_epoch = len(data.train_dataloader())
+    trainer = make_trainer(
+        recipe,
+        device,
+        epochs=count_epochs(recipe, steps_per_epoch=steps_per_epoch),
+        folder=folder,
+        loggers=loggers,
+        callbacks=[last, *([best] if validated else []), throughput, TrainingProgress(console, throughput)],
+        validated=validated,
+    )
+    task = make_task(recipe, segmenter, steps_per_epoch=steps_per_epoch)
+    begun = time.perf_counter()
+    try:
+        trainer.fit(task, datamodule=data)
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        kept = best.best_model_path or last.best_model_path
+        if kept:
+            _restore(task, kept)
+            write_folder(folder / MODEL, segmenter.save)
+        said = f"the model so far is kept: adapt evaluate {folder}" if kept else "no epoch was done"
+        console.print(f"interrupted; {said}", highlight=False, soft_wrap=True)
+        raise KeyboardInterrupt from None
+    finally:
+        finish_tracking()
+    seconds = time.perf_counter() - begun
+    _restore(task, best.best_model_path or last.best_model_path)
+    return Training(
+        seconds=seconds,
+        samples_per_second=throughput.samples_per_second,
+        data_wait_share=throughput.wait_share,
+        curves=_curves(folder),
+    )
+
+
+def _restore(task: AdaptTask, checkpoint: str) -> None:
+    """Put the tuned weights of a checkpoint back into the task's segmenter."""
+    task.load_tuned(AtomicCheckpointIO().load_checkpoint(checkpoint)["state_dict"])
+
+
+def _curves(folder: Path) -> dict[str, list[tuple[float, float]]]:
+    names = {"train/loss_epoch": "training loss", "val/miou": "validation mIoU"}
+    rows = read_metrics(folder)
+    return {
+        title: [(row["epoch"] + 1, row[key]) for row in rows if row.get(key) is not None]
+        for key, title in names.items()
+    }
