@@ -16,6 +16,7 @@ from adapt.callbacks.checkpoints import AtomicCheckpointIO
 from adapt.callbacks.metrics_files import MetricsFiles
 from adapt.callbacks.tracking import finish_wandb, tensorboard_logger, wandb_logger
 from adapt.datamodules import SegmentationDataModule, Source, Splits, Store, phantom, split_groups
+from adapt.datamodules.coco import coco_source
 from adapt.datamodules.folder import folder_source
 from adapt.datamodules.medical import medical_source
 from adapt.datamodules.store import open_or_make
@@ -23,7 +24,7 @@ from adapt.datamodules.transforms import Augmentation
 from adapt.errors import DataError, RecipeError
 from adapt.losses import LossWeights
 from adapt.prompts import PromptSimulation
-from adapt.recipe import DataSettings, MedicalData, Recipe
+from adapt.recipe import CocoData, DataSettings, MedicalData, Recipe
 from adapt.segmenters import TINY, TINY_NOTE, PromptableSegmenter, SegmenterSpec, load_segmenter
 from adapt.task import AdaptTask, OptimizationPlan
 from adapt.tuning import trainable_table, tune_decoder
@@ -49,7 +50,9 @@ def _source(recipe: Recipe, cache: Path) -> Source:
         root = phantom.ct_phantom(cache)
     else:
         root = Path(data.root).expanduser()
-    return medical_source(data, root) if isinstance(data, MedicalData) else folder_source(data, root)
+    if isinstance(data, MedicalData):
+        return medical_source(data, root)
+    return coco_source(data, root) if isinstance(data, CocoData) else folder_source(data, root)
 
 
 def make_splits(recipe: Recipe, store: Store, console: Console) -> Splits:
@@ -61,7 +64,7 @@ def make_splits(recipe: Recipe, store: Store, console: Console) -> Splits:
             highlight=False,
             soft_wrap=True,
         )
-    if recipe.data.kind == "folder" and recipe.data.group_pattern is None:
+    if recipe.data.kind in ("folder", "coco") and recipe.data.group_pattern is None:
         console.print(
             "[yellow]notice:[/] each image is a group of its own; if several show one patient, scene or slide, set "
             "data.group_pattern, or the test split is not independent of training",
@@ -193,7 +196,7 @@ def make_trainer(
 def _objects(store: Store, data: DataSettings) -> str:
     """Objects of each named category; a name that never occurs is most likely a mistake."""
     counts = Counter(name for names in store.rows["categories"] for name in names)
-    names = data.labels or {name: 0 for name in counts}
+    names = list(data.categories if isinstance(data, CocoData) else data.labels) or sorted(counts)
     return ", ".join(f"{name} {counts[name] or 'none'}" for name in names)
 
 

@@ -18,6 +18,7 @@ from adapt.formats import (
     integral,
     percentile_range,
     read_dicom_series,
+    read_itk,
     read_nifti,
     same_geometry,
     to_uint8,
@@ -25,7 +26,9 @@ from adapt.formats import (
 from adapt.recipe import HuWindow, MedicalData, Percentile
 from adapt.samples import Sample
 
-NIFTI = re.compile(r"(.+)\.nii(\.gz)?", re.IGNORECASE)
+VOLUME = re.compile(r"(?P<name>.+?)\.(?P<format>nii|nii\.gz|nrrd|mha)", re.IGNORECASE)
+READERS = {"nii": read_nifti, "nii.gz": read_nifti, "nrrd": read_itk, "mha": read_itk}
+"""Ending of a file's name to its reader."""
 HU_WINDOWS = {"soft_tissue": (-160.0, 240.0), "lung": (-1350.0, 150.0), "bone": (-500.0, 1300.0)}
 """Name to [low, high] in Hounsfield units: the usual width and level (400/40, 1500/-600, 1800/400)."""
 PLANES = {"axial": 0, "coronal": 1, "sagittal": 2}
@@ -35,14 +38,15 @@ PLANES = {"axial": 0, "coronal": 1, "sagittal": 2}
 def medical_source(settings: MedicalData, root: Path) -> Source:
     """Pairs of image and label volumes below a folder.
 
-    Images are NIfTI files, or folders that hold one DICOM series; labels are NIfTI files of the same name.
+    Images are NIfTI, NRRD or MetaImage files, or folders that hold one DICOM series; labels are files of the same
+    name, in any of these formats.
 
     Raises:
         DataError: a folder is missing or empty, or an image or label has no partner (all are listed).
     """
     images = _volumes(existing_folder(root, settings.image_folder, "data.image_folder"), series=True)
     labels = _volumes(existing_folder(root, settings.label_folder, "data.label_folder"), series=False)
-    refuse_unpaired(images, labels, root, kinds="NIfTI files (.nii, .nii.gz) or folders with a DICOM series")
+    refuse_unpaired(images, labels, root, kinds="volumes (.nii, .nii.gz, .nrrd, .mha) or folders with a DICOM series")
     inputs = [file for path in images.values() for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
     return Source(
         inputs=[*inputs, *labels.values()],
@@ -53,8 +57,8 @@ def medical_source(settings: MedicalData, root: Path) -> Source:
 def _volumes(folder: Path, *, series: bool) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        match = NIFTI.fullmatch(path.name)
-        name = match[1] if match else path.name if series and path.is_dir() else None
+        match = VOLUME.fullmatch(path.name)
+        name = match["name"] if match else path.name if series and path.is_dir() else None
         if name is None or path.name.startswith("."):
             continue
         if name in found:
@@ -70,8 +74,8 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Medica
         DataError: unreadable, image and label of different geometry, NaN or infinite voxels, label values
             that are not whole or not named, or no labelled voxel.
     """
-    image = read_dicom_series(image_path) if image_path.is_dir() else read_nifti(image_path)
-    label = read_nifti(label_path)
+    image = read_dicom_series(image_path) if image_path.is_dir() else _read(image_path, channel=settings.channel)
+    label = _read(label_path, channel=None)
     difference = same_geometry(image, label)
     if difference is not None:
         raise DataError(f"{name}: image and label do not match: {difference}. Resample the label to the image")
@@ -83,6 +87,12 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Medica
     group = case_group(name, settings.group_pattern)
     case.samples = _slices(name, group, image, labels, settings, case)
     return case
+
+
+def _read(path: Path, *, channel: int | None) -> Volume:
+    match = VOLUME.fullmatch(path.name)
+    assert match is not None  # `_volumes` lists no other file
+    return READERS[match["format"].lower()](path, channel=channel)
 
 
 def _slices(
@@ -103,10 +113,8 @@ def _slices(
         if not len(masks):
             case.empty_images += 1
             continue
-        voxels = _slice(image.voxels, axis, index)
-        channels = [to_uint8(voxels, low=low, high=high) for low, high in windows]
         yield Sample(
-            image=np.stack(channels if len(channels) == 3 else channels * 3, axis=-1),
+            image=_channels(image.voxels, axis, index, windows, neighbours=settings.channels == "neighbours"),
             masks=masks,
             categories=categories,
             group=group,
@@ -115,6 +123,19 @@ def _slices(
             sample_id=f"{name}/{settings.plane}/{index:04d}",
             source=str(image.source),
         )
+
+
+def _channels(
+    voxels: npt.NDArray[Any], axis: int, index: int, windows: list[tuple[float, float]], *, neighbours: bool
+) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) uint8 of a slice: one window three times, three windows, or the slices before, at and after it."""
+    if neighbours:  # the first and the last slice stand in for what lies beyond
+        indices = [min(max(index + step, 0), voxels.shape[axis] - 1) for step in (-1, 0, 1)]
+        low, high = windows[0]
+        channels = [to_uint8(_slice(voxels, axis, i), low=low, high=high) for i in indices]
+    else:
+        channels = [to_uint8(_slice(voxels, axis, index), low=low, high=high) for low, high in windows]
+    return np.stack(channels if len(channels) == 3 else channels * 3, axis=-1)
 
 
 def _slice(voxels: npt.NDArray[Any], axis: int, index: int) -> npt.NDArray[Any]:

@@ -1,24 +1,32 @@
 """Readers and writers, one file a format; pure, without Lightning. Errors name the file and the remedy."""
 
+from adapt.formats.coco import CocoImage, CocoObject, rasterise, read_coco
 from adapt.formats.dicom import read_dicom_series
 from adapt.formats.image import read_image, read_label_map
 from adapt.formats.intensity import integral, percentile_range, to_uint8
+from adapt.formats.itk import read_itk, write_itk
 from adapt.formats.nifti import read_nifti, write_nifti
 from adapt.formats.rle import decode_masks, encode_masks
 from adapt.formats.volume import Volume, normalise_orientation, same_geometry
 
 __all__ = [
+    "CocoImage",
+    "CocoObject",
     "Volume",
     "decode_masks",
     "encode_masks",
     "integral",
     "normalise_orientation",
     "percentile_range",
+    "rasterise",
+    "read_coco",
     "read_dicom_series",
     "read_image",
+    "read_itk",
     "read_label_map",
     "read_nifti",
     "same_geometry",
     "to_uint8",
+    "write_itk",
     "write_nifti",
 ]

@@ -7,10 +7,10 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from adapt.errors import DataError
-from adapt.formats.volume import Volume, normalise_orientation
+from adapt.formats.itk import itk_volume, quiet_itk
+from adapt.formats.volume import Volume
 
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-POSITION, NUMBER = "0020|0032", "0020|0013"
+POSITION = "0020|0032"
 UNEVEN = 0.01
 """Largest deviation of a slice distance from the median, as a share of it."""
 
@@ -21,12 +21,8 @@ def read_dicom_series(folder: Path) -> Volume:
     Raises:
         DataError: no series or several, an unreadable file, or slices missing between others.
     """
-    warned = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what ITK would write to stderr is an error below
-    try:
+    with quiet_itk():
         return _read(folder)
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(warned)
 
 
 def _read(folder: Path) -> Volume:
@@ -44,15 +40,11 @@ def _read(folder: Path) -> Volume:
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise DataError(f"{folder}: the DICOM series cannot be read ({reason}); copy it again") from None
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+    if image.GetNumberOfComponentsPerPixel() != 1:
         raise DataError(f"{folder}: is not a series of single-channel slices; CT or MR is needed")
     directions = np.array(image.GetDirection()).reshape(3, 3)
     _refuse_gaps(reader, len(reader.GetFileNames()), folder, normal=np.cross(directions[:, 0], directions[:, 1]))
-    affine = np.eye(4)
-    affine[:3, :3] = directions * np.array(image.GetSpacing())
-    affine[:3, 3] = image.GetOrigin()
-    stored = sitk.GetArrayFromImage(image).transpose(2, 1, 0)
-    return normalise_orientation(stored, LPS_TO_RAS @ affine, source=folder)
+    return itk_volume(image, source=folder)
 
 
 def _refuse_passed_over(folder: Path, read: set[str]) -> None:

@@ -13,23 +13,27 @@ from nibabel.spatialimages import HeaderDataError
 
 from adapt.errors import DataError
 from adapt.files import write_file
-from adapt.formats.volume import Volume, normalise_orientation
+from adapt.formats.volume import Volume, normalise_orientation, pick_channel
 
 
-def read_nifti(path: Path) -> Volume:
+def read_nifti(path: Path, *, channel: int | None = None) -> Volume:
     """A 3D volume, reoriented; scaling of the header is applied, and integers stay integers without one.
 
+    Args:
+        path: of the file.
+        channel: which volume, of a 4D file with several.
+
     Raises:
-        DataError: the file is missing, not NIfTI, cut short, or not 3D.
+        DataError: the file is missing, not NIfTI, cut short, not 3D, or 4D and no channel chosen.
     """
     try:
         image = nibabel.load(path)
         shape = tuple(size for axis, size in enumerate(image.shape) if axis < 3 or size > 1)
-        if len(shape) != 3:
+        if len(shape) not in (3, 4):
             raise DataError(f"{path}: is {len(image.shape)}-dimensional {image.shape}; a 3D volume is needed")
         if 0 in shape:
             raise DataError(f"{path}: has no voxel, its shape is {image.shape}; convert the file again")
-        stored = np.asanyarray(image.dataobj).reshape(shape)
+        values = np.asanyarray(image.dataobj).reshape(*shape[:3], -1)
         affine = np.asarray(image.affine, dtype=float)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
@@ -44,6 +48,7 @@ def read_nifti(path: Path) -> Volume:
         zlib.error,
     ) as error:
         raise DataError(f"{path}: cannot be read as NIfTI ({error}); copy or convert the file again") from None
+    stored = pick_channel(values, channel, source=path)
     if stored.dtype.kind not in "biuf":
         raise DataError(
             f"{path}: its voxels are {stored.dtype}, not one real number each; convert it to a scalar volume"

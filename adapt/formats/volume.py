@@ -8,6 +8,8 @@ import nibabel
 import numpy as np
 import numpy.typing as npt
 
+from adapt.errors import DataError
+
 LPS = nibabel.orientations.axcodes2ornt(("L", "P", "S"))
 CORNERS = np.array([[x, y, z, 1] for x in (0, 1) for y in (0, 1) for z in (0, 1)], dtype=float)
 TOLERANCE_VOXELS = 0.1
@@ -63,6 +65,21 @@ def normalise_orientation(stored: npt.NDArray[Any], affine: npt.NDArray[np.float
         stored_orientation=orientation,
         source=source,
     )
+
+
+def pick_channel(values: npt.NDArray[Any], channel: int | None, *, source: Path) -> npt.NDArray[Any]:
+    """One channel of an array (..., C); the only one needs no choice.
+
+    Raises:
+        DataError: several channels and none chosen, or one that is not there.
+    """
+    count = values.shape[-1]
+    if channel is None and count > 1:
+        raise DataError(f"{source}: holds {count} channels; choose one: data.channel=0 to {count - 1}")
+    if channel is not None and channel >= count:
+        raise DataError(f"{source}: has no channel {channel}, it holds {count}; set data.channel=0 to {count - 1}")
+    chosen: npt.NDArray[Any] = values[..., channel or 0]
+    return chosen
 
 
 def same_geometry(first: Volume, second: Volume) -> str | None:

@@ -3,6 +3,7 @@
 from adapt.recipe.load import as_yaml, describe_recipes, find_recipe, load_recipe, recipe_names
 from adapt.recipe.schema import (
     AugmentSettings,
+    CocoData,
     DataSettings,
     EvaluationSettings,
     FolderData,
@@ -22,6 +23,7 @@ from adapt.recipe.schema import (
 
 __all__ = [
     "AugmentSettings",
+    "CocoData",
     "DataSettings",
     "EvaluationSettings",
     "FolderData",

@@ -114,13 +114,17 @@ class MedicalData(Settings):
 
     kind: Literal["medical"]
     root: str = Field(min_length=1, description="Folder that holds the images and labels; adapt:ct_phantom generates.")
-    image_folder: str = Field("images", description="Below root: NIfTI files, or one DICOM series a folder.")
-    label_folder: str = Field("labels", description="Below root: NIfTI label volumes of the same names.")
+    image_folder: str = Field("images", description="Below root: NIfTI, NRRD or MHA, or one DICOM series a folder.")
+    label_folder: str = Field("labels", description="Below root: label volumes of the same names (NIfTI, NRRD, MHA).")
+    channel: int | None = Field(None, ge=0, description="Of image files with several volumes (4D): which, from 0.")
     labels: dict[str, Annotated[int, Field(ge=1)]] = Field(
         min_length=1, description="Name and value of each structure in the label volumes; 0 is background."
     )
     other_labels: Literal["error", "ignore"] = Field("error", description="What a label value not named above means.")
     intensity: HuWindow | Percentile = Field(discriminator="kind", description="How voxels become 0..255.")
+    channels: Literal["windows", "neighbours"] = Field(
+        "windows", description="The model's three channels: intensity windows, or the slices before, at and after."
+    )
     plane: Literal["axial", "coronal", "sagittal"] = Field("axial", description="Plane of the slices.")
     objects: Literal["component", "label"] = Field(
         "component", description="An object is each connected region of a label in a slice, or the label as a whole."
@@ -129,6 +133,12 @@ class MedicalData(Settings):
     group_pattern: str | None = Field(None, description=GROUP_PATTERN.format("patient"))
 
     _checked_pattern = field_validator("group_pattern")(_pattern_with_one_group)
+
+    @model_validator(mode="after")
+    def _channels_are_free(self) -> "MedicalData":
+        if self.channels == "neighbours" and isinstance(self.intensity, HuWindow) and len(self.intensity.windows) != 1:
+            raise ValueError("channels neighbours fills all three channels, so intensity.windows must be one window")
+        return self
 
     @field_validator("labels")
     @classmethod
@@ -172,7 +182,22 @@ class FolderData(Settings):
         return self
 
 
-DataSettings = Annotated[MedicalData | FolderData, Field(discriminator="kind")]
+class CocoData(Settings):
+    """2D images with one COCO JSON file: instances as polygons or RLE, which may overlap."""
+
+    kind: Literal["coco"]
+    root: str = Field(min_length=1, description="Folder that holds the images and the annotation file.")
+    image_folder: str = Field("images", description="Below root: what `file_name` in the annotations is relative to.")
+    annotation_file: str = Field("annotations.json", description="Below root: the COCO JSON file.")
+    categories: list[str] = Field([], description="Names of the categories to use; all if empty.")
+    min_object_pixels: int = Field(16, ge=1, description="Smaller objects are left out (pixels of the image).")
+    max_image_pixels: int = Field(100_000_000, ge=1, description="Larger images are refused before decoding.")
+    group_pattern: str | None = Field(None, description=GROUP_PATTERN.format("group"))
+
+    _checked_pattern = field_validator("group_pattern")(_pattern_with_one_group)
+
+
+DataSettings = Annotated[MedicalData | FolderData | CocoData, Field(discriminator="kind")]
 
 
 class AugmentSettings(Settings):

@@ -16,6 +16,7 @@ from adapt.datamodules import Case, split_groups
 from adapt.datamodules.medical import medical_source
 from adapt.datamodules.store import open_or_make
 from adapt.errors import DataError
+from adapt.formats import read_nifti, write_itk
 from adapt.recipe import HuWindow, MedicalData, Percentile, SplitSettings
 
 Array = npt.NDArray[Any]
@@ -304,7 +305,7 @@ def test_a_missing_folder_is_told_with_its_key_and_what_is_there(tmp_path: Path,
 def test_an_empty_folder_is_told_with_what_is_read(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "labels").mkdir()
-    assert re.search(r"no image found; NIfTI files .* DICOM series are read", _refused(tmp_path))
+    assert re.search(r"no image found; volumes .* DICOM series are read", _refused(tmp_path))
 
 
 def test_another_shape_is_refused(tmp_path: Path) -> None:
@@ -436,3 +437,40 @@ def test_slices_are_made_one_at_a_time(tmp_path: Path) -> None:
     assert not isinstance(read().samples, list)
     assert next(samples).sample_id.endswith("0000")
     assert next(samples).sample_id.endswith("0001")
+
+
+@pytest.mark.parametrize("ending", ["nrrd", "mha"])
+def test_other_volume_formats_give_the_same_slices(tmp_path: Path, ending: str) -> None:
+    _write_pair(tmp_path / "nifti", _image(), _label())
+    for kind in ("images", "labels"):
+        volume = read_nifti(tmp_path / "nifti" / kind / "p1.nii.gz")
+        (tmp_path / "other" / kind).mkdir(parents=True)
+        write_itk(tmp_path / "other" / kind / f"p1.{ending}", volume.voxels, like=volume)
+    expected, found = _read(tmp_path / "nifti").samples, _read(tmp_path / "other").samples
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
+        np.testing.assert_array_equal(one.masks, other.masks)
+        assert one.spacing == pytest.approx(other.spacing)
+
+
+def test_neighbouring_slices_fill_the_three_channels(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _image(), _label())
+    plain = [sample.image[..., 0] for sample in _read(tmp_path).samples]
+    stacked = [sample.image for sample in _read(tmp_path, channels="neighbours").samples]
+    assert len(plain) == len(stacked) == SHAPE[2]
+    for index, image in enumerate(stacked):
+        before, after = max(index - 1, 0), min(index + 1, SHAPE[2] - 1)  # the outermost slice stands in
+        np.testing.assert_array_equal(image, np.stack([plain[before], plain[index], plain[after]], axis=-1))
+
+
+def test_neighbours_leave_no_channel_for_three_windows(tmp_path: Path) -> None:
+    three = HuWindow(kind="hu_window", windows=["lung", "soft_tissue", "bone"])
+    with pytest.raises(ValueError, match="must be one window"):
+        _settings(tmp_path, channels="neighbours", intensity=three)
+
+
+def test_one_volume_of_a_4d_image_is_cut(tmp_path: Path) -> None:
+    _write_pair(tmp_path, np.stack([_image(), 255 - _image()], axis=-1), _label())
+    assert "choose one: data.channel=0 to 1" in _refused(tmp_path)
+    first, second = (_read(tmp_path, channel=channel).samples[0].image for channel in (0, 1))
+    np.testing.assert_array_equal(first, 255 - second)

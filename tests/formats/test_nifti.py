@@ -105,7 +105,19 @@ def test_trailing_single_axes_are_no_hindrance(tmp_path: Path, shape: tuple[int,
     assert volume.voxels.shape == (6, 5, 4)
 
 
-@pytest.mark.parametrize("shape", [(12, 10), (4, 5, 3, 2), (4, 5, 6, 1, 3)])
+@pytest.mark.parametrize("shape", [(4, 5, 6, 3), (4, 5, 6, 1, 3)])
+def test_of_several_volumes_one_is_chosen(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    values = np.stack([BASE, BASE + 500, BASE + 900], axis=-1).reshape(shape)
+    path = _save(tmp_path / "a.nii", values, np.eye(4))
+    alone = read_nifti(_save(tmp_path / "b.nii", BASE + 900, np.eye(4)))
+    np.testing.assert_array_equal(read_nifti(path, channel=2).voxels, alone.voxels)
+    with pytest.raises(DataError, match=r"a\.nii: holds 3 channels; choose one: data\.channel=0 to 2"):
+        read_nifti(path)
+    with pytest.raises(DataError, match=r"a\.nii: has no channel 3, it holds 3; set data\.channel=0 to 2"):
+        read_nifti(path, channel=3)
+
+
+@pytest.mark.parametrize("shape", [(12, 10), (4, 5, 6, 2, 3)])
 def test_other_than_three_dimensions_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
     path = _save(tmp_path / "a.nii", np.zeros(shape, dtype=np.int16), np.eye(4))
     with pytest.raises(DataError, match=rf"a\.nii: is {len(shape)}-dimensional .*a 3D volume is needed"):

@@ -1,0 +1,82 @@
+"""NRRD and MetaImage volumes (`.nrrd`, `.mha`) by SimpleITK, and what DICOM shares with them."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from adapt.errors import DataError
+from adapt.files import write_file
+from adapt.formats.volume import Volume, normalise_orientation, pick_channel
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""ITK's world points to Left, Posterior, Superior, NIfTI's to Right, Anterior, Superior."""
+
+
+@contextmanager
+def quiet_itk() -> Iterator[None]:
+    """ITK writes its warnings to stderr; what matters of them is an error here."""
+    warned = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(warned)
+
+
+def itk_volume(image: sitk.Image, *, source: Path, channel: int | None = None) -> Volume:
+    """A reoriented volume from a 3D image of SimpleITK; of several components one must be chosen.
+
+    Raises:
+        DataError: the image is not 3D, or `channel` does not fit.
+    """
+    if image.GetDimension() != 3:
+        raise DataError(f"{source}: is {image.GetDimension()}-dimensional {image.GetSize()}; a 3D volume is needed")
+    values = sitk.GetArrayFromImage(image)  # (z, y, x), and the components last
+    if image.GetNumberOfComponentsPerPixel() == 1:
+        values = values[..., None]
+    stored = pick_channel(values, channel, source=source).transpose(2, 1, 0)
+    affine = np.eye(4)
+    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+    affine[:3, 3] = image.GetOrigin()
+    return normalise_orientation(stored, LPS_TO_RAS @ affine, source=source)
+
+
+def read_itk(path: Path, *, channel: int | None = None) -> Volume:
+    """A NRRD or MetaImage volume, reoriented.
+
+    Args:
+        path: of the file.
+        channel: which component, of a file with several.
+
+    Raises:
+        DataError: missing, unreadable, not 3D, or with several components and none chosen.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        with quiet_itk():
+            image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise DataError(f"{path}: cannot be read as a volume ({reason}); copy or convert the file again") from None
+    return itk_volume(image, source=path, channel=channel)
+
+
+def write_itk(path: Path, values: npt.NDArray[Any], *, like: Volume) -> None:
+    """Write a (Z, Y, X) array as NRRD or MetaImage, in the axes that `like` was stored with; whole or not at all."""
+    affine = LPS_TO_RAS @ like.stored_affine
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    image = sitk.GetImageFromArray(np.ascontiguousarray(like.in_stored_order(values).transpose(2, 1, 0)))
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((affine[:3, :3] / spacing).flatten().tolist())
+    image.SetOrigin(affine[:3, 3].tolist())
+    with tempfile.TemporaryDirectory() as folder:  # ITK writes by name and picks the format by its ending
+        encoded = Path(folder) / f"volume{path.suffix}"
+        sitk.WriteImage(image, encoded, useCompression=True)
+        write_file(path, lambda file: file.write(encoded.read_bytes()))

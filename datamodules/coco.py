@@ -1,0 +1,80 @@
+"""2D images with COCO instance annotations; instances may overlap."""
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from adapt.datamodules.pairing import case_group, existing_folder
+from adapt.datamodules.store import Case, Source
+from adapt.errors import DataError
+from adapt.formats import CocoImage, rasterise, read_coco, read_image
+from adapt.recipe import CocoData
+from adapt.samples import Sample
+
+
+def coco_source(settings: CocoData, root: Path) -> Source:
+    """Images of an annotation file that have at least one instance of the wanted categories.
+
+    Raises:
+        DataError: a folder or the file is missing or unreadable, a category is unknown, an image lies outside
+            the folder or is missing.
+    """
+    folder = existing_folder(root, settings.image_folder, "data.image_folder")
+    annotations = root / settings.annotation_file
+    images = read_coco(annotations)
+    known = {instance.category for image in images for instance in image.objects}
+    unknown = sorted(set(settings.categories) - known)
+    if unknown:
+        has = ", ".join(sorted(known)) or "none"
+        raise DataError(f"data.categories: no annotation of {', '.join(unknown)} in {annotations}; it has {has}")
+    names = [image.file_name for image in images]
+    paths = [folder / name for name in names]
+    faults = {
+        "are listed twice": sorted(name for name, count in Counter(names).items() if count > 1),
+        "lie outside the image folder": [str(p) for p in paths if not p.resolve().is_relative_to(folder.resolve())],
+        "are missing; set data.image_folder": [str(path) for path in paths if not path.is_file()],
+    }
+    for what, found in faults.items():
+        if found:
+            raise DataError(f"{annotations}: {len(found)} images {what}: {', '.join(found[:5])}")
+    return Source(
+        inputs=[annotations, *paths],
+        cases=[partial(read_case, image, path, settings=settings) for image, path in zip(images, paths, strict=True)],
+    )
+
+
+def read_case(annotated: CocoImage, path: Path, *, settings: CocoData) -> Case:
+    """One image with its instances; no sample if none is large enough.
+
+    Raises:
+        DataError: unreadable, of another size than annotated, or with a segmentation that is none.
+    """
+    image = read_image(path, max_pixels=settings.max_image_pixels)
+    size = (annotated.height, annotated.width)
+    if image.shape[:2] != size:
+        raise DataError(f"{path}: is {image.shape[:2]}, but annotated as {size} (rows, columns)")
+    wanted = [found for found in annotated.objects if not settings.categories or found.category in settings.categories]
+    masks = np.empty((len(wanted), *size), dtype=bool)
+    for mask, found in zip(masks, wanted, strict=True):
+        try:
+            mask[:] = rasterise(found.segmentation, height=size[0], width=size[1])
+        except ValueError as error:
+            raise DataError(f"{path}: a segmentation of {found.category!r} cannot be drawn: {error}") from None
+    kept = masks.sum((1, 2)) >= settings.min_object_pixels
+    small = int(np.count_nonzero(~kept))
+    if not kept.any():
+        return Case(samples=[], empty_images=1, small_objects=small)
+    name = Path(annotated.file_name).with_suffix("").as_posix()
+    sample = Sample(
+        image=image,
+        masks=masks[kept],
+        categories=tuple(found.category for found, keep in zip(wanted, kept, strict=True) if keep),
+        group=case_group(name, settings.group_pattern),
+        spacing=(1.0, 1.0),
+        spacing_unit="px",
+        sample_id=annotated.file_name,
+        source=str(path),
+    )
+    return Case(samples=[sample], small_objects=small)
