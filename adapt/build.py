@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from rich.console import Console
+from rich.markup import escape
 
 from adapt.callbacks.checkpoints import AtomicCheckpointIO
 from adapt.callbacks.metrics_files import MetricsFiles
@@ -37,7 +38,12 @@ def make_store(recipe: Recipe, console: Console) -> Store:
     """The prepared data of a recipe; made at the first call, opened at later ones."""
     cache = Path(recipe.cache).expanduser()
     settings = recipe.data.model_dump(mode="json", exclude={"root"})
-    return open_or_make(_source(recipe, cache), settings=settings, cache=cache, console=console)
+    store = open_or_make(
+        _source(recipe, cache), settings=settings, cache=cache, console=console, on_error=recipe.data.on_error
+    )
+    for error in store.facts.skipped:
+        console.print(f"[yellow]skipped:[/] {escape(error)}", highlight=False, soft_wrap=True)
+    return store
 
 
 def _source(recipe: Recipe, cache: Path) -> Source:
@@ -215,7 +221,8 @@ def plan_lines(
             "data",
             f"{facts.samples} images with {facts.objects} objects of {len(set(data.store.groups))} groups "
             f"({facts.empty_images} images without objects and {facts.small_objects} small objects left out"
-            f"{f', {facts.empty_cases} cases have none' if facts.empty_cases else ''})",
+            f"{f', {facts.empty_cases} cases have none' if facts.empty_cases else ''}"
+            f"{f', {len(facts.skipped)} cases were skipped' if facts.skipped else ''})",
         ),
         (
             "split",

@@ -90,7 +90,7 @@ def compare(
         recipe=as_yaml(recipe),
     )
     write_report(folder / REPORT, results=results, pictures=pictures, facts=report)
-    console.print(f"report: {folder / REPORT}", highlight=False, soft_wrap=True)
+    console.print(f"report: {folder / REPORT}", highlight=False, markup=False, soft_wrap=True)
     return results
 
 

@@ -64,7 +64,7 @@ def train(
             _restore(task, kept)
             write_folder(folder / MODEL, segmenter.save)
         said = f"the model so far is kept: adapt evaluate {folder}" if kept else "no epoch was done"
-        console.print(f"interrupted; {said}", highlight=False, soft_wrap=True)
+        console.print(f"interrupted; {said}", highlight=False, markup=False, soft_wrap=True)
         raise KeyboardInterrupt from None
     finally:
         finish_tracking()

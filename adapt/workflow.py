@@ -123,7 +123,7 @@ def evaluate(recipe: Recipe, *, name: str, run_folder: Path | None) -> Results:
 
 def _print_lines(lines: list[tuple[str, str]], console: Console) -> None:
     for name, value in lines:
-        console.print(f"{name:<11} {value}", highlight=False, soft_wrap=True)
+        console.print(f"{name:<11} {value}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _steps(recipe: Recipe, data: SegmentationDataModule) -> str:

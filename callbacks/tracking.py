@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from rich.console import Console
+from rich.markup import escape
 
 from adapt.errors import RecipeError
 from adapt.recipe import WandbSettings
@@ -51,7 +52,7 @@ def wandb_logger(
         run = _init(settings, name, folder, config, offline=True)
     if reason is not None:
         console.print(
-            f"[yellow]warning:[/] W&B is offline ({reason}); training goes on.", highlight=False, soft_wrap=True
+            f"[yellow]warning:[/] W&B is offline ({escape(reason)}); training goes on.", highlight=False, soft_wrap=True
         )
     if run.settings.mode == "offline":
         _print_sync_line(run, console)
@@ -65,13 +66,15 @@ def finish_wandb(run: "wandb.Run", console: Console) -> None:
     except Exception as error:  # whatever it is, the training is done and must not be lost
         reason = str(error).strip().splitlines()[0]
         console.print(
-            f"[yellow]warning:[/] W&B has not taken the whole run ({reason}).", highlight=False, soft_wrap=True
+            f"[yellow]warning:[/] W&B has not taken the whole run ({escape(reason)}).", highlight=False, soft_wrap=True
         )
         _print_sync_line(run, console)
 
 
 def _print_sync_line(run: "wandb.Run", console: Console) -> None:
-    console.print(f"upload later with: wandb sync {Path(run.dir).parent}", highlight=False, soft_wrap=True)
+    console.print(
+        f"upload later with: wandb sync {Path(run.dir).parent}", highlight=False, markup=False, soft_wrap=True
+    )
 
 
 def _init(settings: WandbSettings, name: str, folder: Path, config: dict[str, object], *, offline: bool) -> "wandb.Run":

@@ -78,13 +78,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a store holds, and what was left out."""
+    """What a store holds, and what was left out; `skipped` has the error of each case that could not be used."""
 
     samples: int
     objects: int
     empty_images: int
     small_objects: int
     empty_cases: int
+    skipped: list[str]
     data_bytes: int
 
 
@@ -142,7 +143,9 @@ def store_key(source: Source, settings: dict[str, object]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def open_or_make(source: Source, *, settings: dict[str, object], cache: Path, console: Console) -> Store:
+def open_or_make(
+    source: Source, *, settings: dict[str, object], cache: Path, console: Console, on_error: str = "fail"
+) -> Store:
     """The store of a source: opened if it is there and whole, else made.
 
     Args:
@@ -150,6 +153,7 @@ def open_or_make(source: Source, *, settings: dict[str, object], cache: Path, co
         settings: everything of the recipe that decides what the store holds.
         cache: folder for stores.
         console: for the progress bar.
+        on_error: `fail`, or `skip` for cases that cannot be used.
 
     Raises:
         DataError: every case that cannot be used, at once; or the cache cannot be written.
@@ -166,7 +170,7 @@ def open_or_make(source: Source, *, settings: dict[str, object], cache: Path, co
             f"cache folder {cache} cannot be written ({error.strerror}); set cache=/another/folder"
         ) from None
     try:
-        _write(source, temporary, console)
+        _write(source, temporary, console, on_error)
         ready = _open(folder)
         if ready is not None:
             return ready  # another process was faster
@@ -202,7 +206,7 @@ def _open(folder: Path) -> Store | None:
     return Store(rows=rows, facts=facts, groups=tuple(rows["group"][:]), folder=folder)
 
 
-def _write(source: Source, folder: Path, console: Console) -> None:
+def _write(source: Source, folder: Path, console: Console, on_error: str) -> None:
     objects = samples = empty_images = small_objects = empty_cases = 0
     errors: list[str] = []
     with (folder / DATA).open("wb") as file, pa.ipc.new_stream(file, SCHEMA) as writer:
@@ -215,8 +219,10 @@ def _write(source: Source, folder: Path, console: Console) -> None:
             empty_images += case.empty_images
             small_objects += case.small_objects
             empty_cases += samples == before
-    _refuse(errors, samples, len(source.cases), small_objects)
-    facts = Facts(samples, objects, empty_images, small_objects, empty_cases, data_bytes=(folder / DATA).stat().st_size)
+    _refuse([] if on_error == "skip" else errors, samples, len(source.cases), small_objects)
+    facts = Facts(
+        samples, objects, empty_images, small_objects, empty_cases, errors, data_bytes=(folder / DATA).stat().st_size
+    )
     (folder / FACTS).write_text(json.dumps(facts.__dict__), encoding="utf-8")
     for name in (DATA, FACTS):
         with (folder / name).open("rb") as written:

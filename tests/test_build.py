@@ -268,3 +268,9 @@ def test_the_prompt_encoder_trains_when_asked(workplace: Path, run: Path) -> Non
 
 def test_every_packaged_recipe_has_its_description() -> None:
     assert load_recipe(find_recipe("quickstart")).description
+
+
+def test_paths_with_brackets_are_printed_whole(workplace: Path, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # rich takes [words] for styles and would leave them out
+    assert main(["fit", *arguments(workplace, f"output={workplace}/runs [bold] 1", "evaluation.gallery=0")]) == 0
+    assert f"{workplace}/runs [bold] 1/quickstart" in capsys.readouterr().err

@@ -109,6 +109,12 @@ def _pattern_with_one_group(pattern: str | None) -> str | None:
 GROUP_PATTERN = "Regular expression over the case name whose one (group) is the {}; null: each case is its own."
 
 
+OnError = Annotated[
+    Literal["fail", "skip"],
+    Field(description="A case that cannot be used: fail lists all of them and stops; skip names them and goes on."),
+]
+
+
 class MedicalData(Settings):
     """Volumes and label volumes, paired by name, cut into slices, split by patient."""
 
@@ -130,6 +136,7 @@ class MedicalData(Settings):
         "component", description="An object is each connected region of a label in a slice, or the label as a whole."
     )
     min_object_pixels: int = Field(16, ge=1, description="Smaller objects are left out (pixels of the slice).")
+    on_error: OnError = "fail"
     group_pattern: str | None = Field(None, description=GROUP_PATTERN.format("patient"))
 
     _checked_pattern = field_validator("group_pattern")(_pattern_with_one_group)
@@ -169,6 +176,7 @@ class FolderData(Settings):
     category: str = Field("object", description="With label_kind instances: what the objects are called.")
     min_object_pixels: int = Field(16, ge=1, description="Smaller objects are left out (pixels of the image).")
     max_image_pixels: int = Field(100_000_000, ge=1, description="Larger images are refused before decoding.")
+    on_error: OnError = "fail"
     group_pattern: str | None = Field(None, description=GROUP_PATTERN.format("group"))
 
     _checked_pattern = field_validator("group_pattern")(_pattern_with_one_group)
@@ -192,6 +200,7 @@ class CocoData(Settings):
     categories: list[str] = Field([], description="Names of the categories to use; all if empty.")
     min_object_pixels: int = Field(16, ge=1, description="Smaller objects are left out (pixels of the image).")
     max_image_pixels: int = Field(100_000_000, ge=1, description="Larger images are refused before decoding.")
+    on_error: OnError = "fail"
     group_pattern: str | None = Field(None, description=GROUP_PATTERN.format("group"))
 
     _checked_pattern = field_validator("group_pattern")(_pattern_with_one_group)

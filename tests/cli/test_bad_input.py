@@ -1,5 +1,6 @@
 """Bad input through the command line: one clear error, the right exit code, no traceback, nothing lost."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -100,3 +101,17 @@ def test_a_folder_recipe_names_the_image_that_does_not_fit(tmp_path: Path, capsy
         Image.fromarray(np.ones((32, side), np.uint8)).save(tmp_path / "pairs" / "labels" / f"{name}.png")
     text = error_of(capsys, 1, "fit", "--recipe", "folder", *places(tmp_path, tmp_path / "pairs"))
     assert "b: shapes differ" in text and "(32, 40)" in text
+
+
+def test_a_broken_volume_can_be_skipped_by_name(
+    tmp_path: Path, scans: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for kind in ("images", "labels"):
+        shutil.copytree(scans / kind, tmp_path / "scans" / kind)
+        (tmp_path / "scans" / kind / "broken [1].nii.gz").write_bytes(b"no volume")
+    more = [*places(tmp_path, tmp_path / "scans"), "--dry-run"]
+    assert "broken [1].nii.gz" in error_of(capsys, 1, "fit", "--recipe", "quickstart", *more)
+    assert main(["fit", "--recipe", "quickstart", *more, "data.on_error=skip"]) == 0
+    text = capsys.readouterr().err
+    assert text.count("skipped: ") == 1 and "broken [1].nii.gz" in text
+    assert "1 cases were skipped" in text

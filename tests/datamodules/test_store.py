@@ -191,6 +191,23 @@ def test_every_bad_case_is_told_at_once(tmp_path: Path) -> None:
     assert str(caught.value) == "2 of 3 cases cannot be used:\n  a.nii: NaN\n  b.nii: no label"
 
 
+def test_bad_cases_can_be_skipped_and_are_remembered(tmp_path: Path) -> None:
+    good = Case(samples=[_sample("p1/0", grey=True)], empty_images=0, small_objects=0)
+    cases = [partial(_refuse, "a.nii: NaN"), lambda: good, partial(_refuse, "b.nii: no label")]
+    for _ in range(2):  # made, then opened
+        store = open_or_make(
+            Source(inputs=[], cases=cases), settings=SETTINGS, cache=tmp_path / "cache", console=QUIET, on_error="skip"
+        )
+        assert store.facts.skipped == ["a.nii: NaN", "b.nii: no label"]
+        assert len(store.rows) == 1
+
+
+def test_skipping_everything_leaves_no_data(tmp_path: Path) -> None:
+    source = Source(inputs=[], cases=[partial(_refuse, "a.nii: NaN")])
+    with pytest.raises(DataError, match="no image with an object was found"):
+        open_or_make(source, settings={}, cache=tmp_path / "cache", console=QUIET, on_error="skip")
+
+
 def test_a_long_list_of_bad_cases_is_shortened(tmp_path: Path) -> None:
     cases = [partial(_refuse, f"case {index}") for index in range(25)]
     with pytest.raises(DataError) as caught:
