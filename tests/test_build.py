@@ -71,7 +71,7 @@ def test_the_run_folder_holds_what_was_promised(run: Path) -> None:
 
 
 def test_results_compare_tuned_and_untouched_with_intervals(run: Path) -> None:
-    results = json.loads((run / "results.json").read_text())
+    results = json.loads((run / "results.json").read_bytes())
     assert set(results["protocols"]) == {"one_click", "box"}
     for figures in results["protocols"].values():
         for model in ("base", "tuned"):
@@ -79,8 +79,11 @@ def test_results_compare_tuned_and_untouched_with_intervals(run: Path) -> None:
             assert 0 <= figures[model]["miou"] <= figures[model]["oracle_miou"] <= 1
         gain = figures["difference"]
         assert gain["miou"] == pytest.approx(figures["tuned"]["miou"] - figures["base"]["miou"])
-    assert results["groups"] == len(json.loads((run / "splits.json").read_text())["test"]) == 1
-    assert results["objects"] == len(list(csv.DictReader((run / "objects.csv").read_text().splitlines()))) / 4
+    assert results["groups"] == len(json.loads((run / "splits.json").read_bytes())["test"]) == 1
+    assert (
+        results["objects"]
+        == len(list(csv.DictReader((run / "objects.csv").read_text(encoding="utf-8").splitlines()))) / 4
+    )
     assert results["training"]["samples_per_second"] > 0
     assert 0 <= results["training"]["data_wait_share"] <= 1
 
@@ -96,19 +99,19 @@ def test_the_model_folder_loads_without_this_project_and_only_the_decoder_change
 def test_evaluate_gives_the_figures_that_fit_gave(
     run: Path, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = (run / "results.json").read_text()
+    before = (run / "results.json").read_text(encoding="utf-8")
     assert main(["evaluate", str(run)]) == 0
     assert "Domain mIoU" in capsys.readouterr().out
     folder = min((run / "evaluations").iterdir())
-    assert json.loads((folder / "results.json").read_text())["protocols"] == json.loads(before)["protocols"]
-    assert (run / "results.json").read_text() == before
+    assert json.loads((folder / "results.json").read_bytes())["protocols"] == json.loads(before)["protocols"]
+    assert (run / "results.json").read_text(encoding="utf-8") == before
 
 
 def test_evaluate_of_a_recipe_scores_the_untouched_model_alone(run: Path, workplace: Path) -> None:
     assert main(["evaluate", *arguments(workplace, f"output={workplace}/untouched")]) == 0
     (folder,) = (workplace / "untouched" / "quickstart" / "untouched").iterdir()
-    alone = json.loads((folder / "results.json").read_text())["protocols"]
-    beside = json.loads((run / "results.json").read_text())["protocols"]
+    alone = json.loads((folder / "results.json").read_bytes())["protocols"]
+    beside = json.loads((run / "results.json").read_bytes())["protocols"]
     assert "tuned" not in alone["box"]
     assert alone["box"]["base"] == beside["box"]["base"]
 
@@ -150,7 +153,7 @@ def other_hospital(folder: Path, scans: Path, names: dict[str, str]) -> None:
 def test_a_patient_of_the_training_is_never_evaluated_on(
     run: Path, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trained = json.loads((run / "splits.json").read_text())["train"]
+    trained = json.loads((run / "splits.json").read_bytes())["train"]
     other_hospital(workplace / "other", workplace / "scans", {name: name for name in trained[:2]})
     for more in ([f"data.root={workplace}/other"], [f"split.test_groups=[{trained[0]}]"]):
         assert main(["evaluate", str(run), *more]) == 1
@@ -166,7 +169,7 @@ def test_all_patients_of_another_hospital_are_evaluated_even_a_single_one(run: P
         before = set((run / "evaluations").iterdir()) if (run / "evaluations").exists() else set()
         assert main(["evaluate", str(run), f"data.root={place}", "evaluation.gallery=0"]) == 0
         (folder,) = set((run / "evaluations").iterdir()) - before
-        assert json.loads((folder / "results.json").read_text())["groups"] == count
+        assert json.loads((folder / "results.json").read_bytes())["groups"] == count
 
 
 def test_a_loss_that_is_no_number_stops_the_run(workplace: Path, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -229,7 +232,7 @@ def test_two_patients_train_without_validation_and_give_no_interval(
     assert "no group is left for validation" in printed.err
     assert "an interval needs at least 2 groups" in " ".join(printed.out.split())
     (folder,) = (workplace / "pair" / "quickstart").iterdir()
-    assert json.loads((folder / "results.json").read_text())["protocols"]["box"]["tuned"]["low"] is None
+    assert json.loads((folder / "results.json").read_bytes())["protocols"]["box"]["tuned"]["low"] is None
     assert not (folder / "checkpoints" / "best.ckpt").exists()
 
 

@@ -27,7 +27,7 @@ def test_old_content_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     write_text(path, "a long first version")
     write_text(path, "short")
-    assert path.read_text() == "short"
+    assert path.read_text(encoding="utf-8") == "short"
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
@@ -44,12 +44,12 @@ def test_the_old_content_can_be_read_until_the_new_is_complete(tmp_path: Path) -
     def write(file: BinaryIO) -> None:
         file.write(b"ne")
         file.flush()
-        seen.append(path.read_text())
+        seen.append(path.read_text(encoding="utf-8"))
         file.write(b"w")
 
     write_file(path, write)
     assert seen == ["old"]
-    assert path.read_text() == "new"
+    assert path.read_text(encoding="utf-8") == "new"
 
 
 def test_a_reader_that_has_opened_the_old_file_never_sees_the_new(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_writer_that_fails_changes_nothing(tmp_path: Path, error: BaseExceptio
     with pytest.raises(type(error)):
         write_file(path, _fails_half_way(error))  # type: ignore[arg-type]
     assert os.listdir(tmp_path) == (["a.txt"] if old else [])
-    assert not old or path.read_text() == "old"
+    assert not old or path.read_text(encoding="utf-8") == "old"
 
 
 def test_a_full_disk_is_an_error_that_says_so_and_keeps_the_old_content(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_full_disk_is_an_error_that_says_so_and_keeps_the_old_content(tmp_path
         write_file(path, _fails_half_way(full))  # type: ignore[arg-type]
     for part in (str(path), "No space left on device", "output="):
         assert part in str(caught.value)
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
     assert os.listdir(tmp_path) == ["results.json"]
 
 
@@ -108,7 +108,7 @@ def test_a_disk_that_is_full_at_the_flush_is_noticed(tmp_path: Path, monkeypatch
     monkeypatch.setattr(os, "fdopen", to_full_device)
     with pytest.raises(RunError, match="No space left on device"):
         write_text(path, "new")
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
     assert os.listdir(tmp_path) == ["results.json"]
 
 

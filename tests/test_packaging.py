@@ -22,11 +22,15 @@ def test_the_wheel_holds_the_linked_folders_inside_the_package(tmp_path: Path) -
 
 
 def test_no_pin_is_without_a_reason_and_every_dependency_is_pinned() -> None:
-    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
+    lines = [
+        line
+        for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith("#")
+    ]
     assert all("==" in line and line.partition("#")[2].strip() for line in lines)
     pinned = {line.split("==")[0].lower() for line in lines}
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     asked = [*project["dependencies"], *(name for extra in project["optional-dependencies"].values() for name in extra)]
     names = {name.split(">")[0].split("[")[0].strip().lower() for name in asked} - {"adapt-sam"}
     assert names <= pinned

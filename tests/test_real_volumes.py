@@ -18,7 +18,9 @@ def fit(recipe: str, root: Path, workplace: Path) -> dict[str, dict[str, dict[st
     places = [f"data.root={root}", f"cache={workplace}/cache", f"output={workplace}/runs"]
     assert main(["fit", "--recipe", recipe, *places, *SHORT]) == 0
     (folder,) = (workplace / "runs" / recipe).iterdir()
-    protocols: dict[str, dict[str, dict[str, float]]] = json.loads((folder / "results.json").read_text())["protocols"]
+    protocols: dict[str, dict[str, dict[str, float]]] = json.loads(
+        (folder / "results.json").read_text(encoding="utf-8")
+    )["protocols"]
     return protocols
 
 

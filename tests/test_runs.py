@@ -120,7 +120,7 @@ def _model(folder: Path) -> None:
 def test_a_complete_folder_is_put_in_place(tmp_path: Path) -> None:
     write_folder(tmp_path / "model", _model)
     assert os.listdir(tmp_path) == ["model"]
-    assert (tmp_path / "model" / "config.json").read_text() == "{}"
+    assert (tmp_path / "model" / "config.json").read_text(encoding="utf-8") == "{}"
     assert (tmp_path / "model" / "extra" / "weights").read_bytes() == b"123"
     assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == 0o755
 
@@ -182,7 +182,7 @@ def test_a_folder_that_holds_something_is_not_replaced(tmp_path: Path) -> None:
         write_folder(target, _model)
     assert os.listdir(tmp_path) == ["model"]
     assert os.listdir(target) == ["config.json"]
-    assert (target / "config.json").read_text() == "old"
+    assert (target / "config.json").read_text(encoding="utf-8") == "old"
 
 
 def test_a_missing_parent_is_an_error(tmp_path: Path) -> None:

@@ -10,13 +10,17 @@ from adapt.callbacks.metrics_files import MetricsFiles, read_metrics
 def test_lines_are_there_before_the_run_ends_and_a_row_an_epoch_after(tmp_path: Path) -> None:
     files = MetricsFiles(tmp_path)
     files.log_metrics({"train/loss_step": 2.0, "epoch": 0}, step=9)
-    assert json.loads((tmp_path / "metrics.jsonl").read_text()) == {"step": 9, "train/loss_step": 2.0, "epoch": 0.0}
+    assert json.loads((tmp_path / "metrics.jsonl").read_bytes()) == {
+        "step": 9,
+        "train/loss_step": 2.0,
+        "epoch": 0.0,
+    }
     files.log_metrics({"val/miou": 0.5, "epoch": 0}, step=19)
     files.log_metrics({"train/loss_epoch": 1.5, "epoch": 0}, step=19)
     files.log_metrics({"train/loss_epoch": 1.0, "epoch": 1}, step=39)
     assert not (tmp_path / "metrics.csv").exists()
     files.finalize("success")
-    rows = list(csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines()))
     assert rows == [
         {"epoch": "1", "train/loss": "1.5", "val/miou": "0.5"},
         {"epoch": "2", "train/loss": "1.0", "val/miou": ""},
@@ -25,7 +29,11 @@ def test_lines_are_there_before_the_run_ends_and_a_row_an_epoch_after(tmp_path: 
 
 def test_what_is_no_number_is_null_in_json(tmp_path: Path) -> None:
     MetricsFiles(tmp_path).log_metrics({"train/loss": float("nan"), "epoch": 0}, step=1)
-    assert json.loads((tmp_path / "metrics.jsonl").read_text()) == {"step": 1, "train/loss": None, "epoch": 0.0}
+    assert json.loads((tmp_path / "metrics.jsonl").read_bytes()) == {
+        "step": 1,
+        "train/loss": None,
+        "epoch": 0.0,
+    }
 
 
 def test_a_line_that_a_killed_run_left_half_written_is_passed_over(tmp_path: Path) -> None:

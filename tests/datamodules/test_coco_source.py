@@ -83,7 +83,10 @@ def test_missing_and_outside_images_are_listed(tmp_path: Path) -> None:
     (tmp_path / "images" / "site 1" / "t1.png").unlink()
     assert "t1.png" in _refused(tmp_path) and "are missing; set data.image_folder" in _refused(tmp_path)
     outside = [{"id": 0, "file_name": "../annotations.json", "height": 1, "width": 1}]
-    content = json.loads((tmp_path / "annotations.json").read_text()) | {"images": outside, "annotations": []}
+    content = json.loads((tmp_path / "annotations.json").read_bytes()) | {
+        "images": outside,
+        "annotations": [],
+    }
     (tmp_path / "annotations.json").write_text(json.dumps(content))
     assert "lie outside the image folder" in _refused(tmp_path)
 
@@ -100,5 +103,5 @@ def test_the_recipe_fits_from_one_command(tmp_path: Path) -> None:
     short = ["trainer.epochs=1", "trainer.min_steps=0", "evaluation.bootstrap_samples=200", "evaluation.gallery=2"]
     assert main(["fit", "--recipe", "coco", *places, *short]) == 0
     (folder,) = (tmp_path / "runs" / "coco").iterdir()
-    categories = json.loads((folder / "results.json").read_text())["protocols"]["box"]["base"]["categories"]
+    categories = json.loads((folder / "results.json").read_bytes())["protocols"]["box"]["base"]["categories"]
     assert set(categories) == {"roof", "tree"}

@@ -107,7 +107,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 def test_results_json_holds_the_figures_and_the_facts(tmp_path: Path) -> None:
     scores = _scores("base", "tuned")
     write_tables(_results(scores), scores, tmp_path, facts={"recipe": "ct_quick", "versions": {"torch": "2.7"}})
-    data = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    data = json.loads((tmp_path / "results.json").read_bytes())
     assert data["protocols"]["one_click"]["tuned"]["miou"] == pytest.approx(0.756255)
     assert data["objects"] == 2
     assert data["recipe"] == "ct_quick"

@@ -203,7 +203,7 @@ def test_a_scanners_series_lies_under_its_label(shared_data: Path) -> None:
     assert body[labelled[:, ::-1]].mean() < 0.8  # front and back swapped
 
     # Spleen and liver are even tissue of 0 to 150 HU in any contrast phase; elsewhere lie air, fat and bone.
-    names = json.loads((shared_data / "medical_ct" / "labels.json").read_text())
+    names = json.loads((shared_data / "medical_ct" / "labels.json").read_bytes())
     for organ in ("spleen", "liver"):
         value = int(next(key for key, name in names.items() if name == organ))
         right = volume.voxels[label.voxels == value]

@@ -28,12 +28,12 @@ def test_a_shipped_recipe_loads_and_needs_no_download(name: str) -> None:
 def test_a_shipped_recipe_fits_the_schema_for_editors(name: str) -> None:
     text = find_recipe(name).read_text(encoding="utf-8")
     assert text.startswith("# yaml-language-server: $schema=schema.json\n")
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    schema = json.loads(SCHEMA.read_bytes())
     jsonschema.validate(parse_yaml(text, name=name).tree, schema, cls=jsonschema.Draft202012Validator)
 
 
 def test_the_schema_for_editors_refuses_what_the_loader_refuses() -> None:
-    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_bytes()))
     data = {"kind": "folder", "root": "x"}
     assert validator.is_valid({"data": data})
     assert not validator.is_valid({"data": data, "sed": 1})
@@ -43,7 +43,7 @@ def test_the_schema_for_editors_refuses_what_the_loader_refuses() -> None:
 
 
 def test_the_schema_file_is_up_to_date() -> None:
-    stored = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    stored = json.loads(SCHEMA.read_bytes())
     assert stored == Recipe.model_json_schema(), "recipes/schema.json is stale: run `make schema` and commit it"
 
 
