@@ -73,8 +73,7 @@ def compare(
             "samples_per_second": training.samples_per_second,
             "data_wait_share": training.data_wait_share,
         }
-        speed = f"{training.samples_per_second:.1f} samples/s, data wait {100 * training.data_wait_share:.1f} %"
-        lines = [*lines, ("training", f"{training.seconds:.0f} s, {speed}")]
+        lines = [*lines, ("training", str(training))]
     write_tables(results, scores, folder, facts=facts)
     print_table(results, Console())
     (folder / GALLERY).mkdir()

@@ -28,6 +28,10 @@ class Training:
     data_wait_share: float
     curves: dict[str, list[tuple[float, float]]]
 
+    def __str__(self) -> str:
+        speed = f"{self.samples_per_second:.1f} samples/s"
+        return f"{self.seconds:.0f} s: {speed}, {100 * self.data_wait_share:.1f} % of it waiting for data"
+
 
 def train(
     recipe: Recipe,

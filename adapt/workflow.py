@@ -22,7 +22,7 @@ from adapt.build import (
     untouched,
 )
 from adapt.comparison import compare, unseen_groups
-from adapt.datamodules import SegmentationDataModule, split_groups, test_only
+from adapt.datamodules import SegmentationDataModule, Splits, split_groups, test_only
 from adapt.errors import RunError
 from adapt.evaluate import Results
 from adapt.files import write_text
@@ -66,19 +66,12 @@ def fit(recipe: Recipe, *, name: str) -> Path:
     base = untouched(segmenter)
     tune(recipe, segmenter)
     data = make_data(recipe, store, splits, segmenter.spec, device)
-    folder = new_run_folder(output, name)
-    write_text(folder / RECIPE, as_yaml(recipe))
-    write_text(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
-    write_text(folder / SPLITS, json.dumps(asdict(splits), indent=2) + "\n")
+    folder = _begin_folder(output, name, recipe, splits)
     lines = [*plan_lines(recipe, data, segmenter, device), ("steps", _steps(recipe, data)), ("run folder", str(folder))]
     _print_lines(lines, console)
     training = train(recipe, data, segmenter, folder=folder, device=device, name=name, console=console)
     write_folder(folder / MODEL, segmenter.save)
-    console.print(
-        f"trained in {training.seconds:.0f} s: {training.samples_per_second:.1f} samples/s, "
-        f"{100 * training.data_wait_share:.1f} % of it waiting for data",
-        highlight=False,
-    )
+    console.print(f"trained in {training}", highlight=False)
     models = {"base": base, "tuned": segmenter}
     compare(recipe, name, data, models, folder=folder, device=device, lines=lines, training=training, console=console)
     return folder
@@ -110,15 +103,21 @@ def evaluate(recipe: Recipe, *, name: str, run_folder: Path | None) -> Results:
         splits = unseen_groups(recipe, store, run_folder)
         models["tuned"] = load_segmenter(str((run_folder / MODEL).resolve()))
     data = make_data(recipe, store, splits, models["base"].spec, device)
-    folder = new_run_folder(output, f"{name}/untouched" if run_folder is None else "evaluations")
-    write_text(folder / RECIPE, as_yaml(recipe))
-    write_text(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
-    write_text(folder / SPLITS, json.dumps(asdict(splits), indent=2) + "\n")
+    folder = _begin_folder(output, f"{name}/untouched" if run_folder is None else "evaluations", recipe, splits)
     lines = [*plan_lines(recipe, data, models["base"], device)[:3], ("run folder", str(folder))]
     _print_lines(lines, console)
     return compare(
         recipe, name, data, models, folder=folder, device=device, lines=lines, training=None, console=console
     )
+
+
+def _begin_folder(output: Path, name: str, recipe: Recipe, splits: Splits) -> Path:
+    """A new folder below `output/name` with all that is needed to run the same again."""
+    folder = new_run_folder(output, name)
+    write_text(folder / RECIPE, as_yaml(recipe))
+    write_text(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
+    write_text(folder / SPLITS, json.dumps(asdict(splits), indent=2) + "\n")
+    return folder
 
 
 def _print_lines(lines: list[tuple[str, str]], console: Console) -> None:

@@ -58,7 +58,8 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Folder
             f"{name}: shapes differ: image {image.shape[:2]}, label {labels.shape} (rows, columns); "
             "both must show the same pixels"
         )
-    present = [int(value) for value in np.unique(labels) if value != 0]
+    pixels = {int(v): int(count) for v, count in zip(*np.unique(labels, return_counts=True), strict=True) if v != 0}
+    present = list(pixels)
     if settings.label_kind == "classes":
         strict = settings.other_labels == "error"
         named_values(present, settings.labels, others_are_errors=strict, source=label_path)
@@ -70,8 +71,7 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Folder
         )
     else:
         _refuse_binary(labels, present, label_path, settings)
-        sizes = np.bincount(labels.ravel()) if labels.max() < labels.size else None
-        kept = [v for v in present if _pixels(labels, v, sizes) >= settings.min_object_pixels]
+        kept = [value for value in present if pixels[value] >= settings.min_object_pixels]
         masks = np.empty((len(kept), *labels.shape), dtype=bool)
         for mask, value in zip(masks, kept, strict=True):
             np.equal(labels, value, out=mask)
@@ -89,11 +89,6 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Folder
         source=str(image_path),
     )
     return Case(samples=[sample], empty_images=0, small_objects=small)
-
-
-def _pixels(labels: npt.NDArray[np.integer], value: int, sizes: npt.NDArray[np.int64] | None) -> int:
-    """Pixels of a value; from the histogram, unless values are too large for one."""
-    return int(sizes[value]) if sizes is not None else int(np.count_nonzero(labels == value))
 
 
 def _refuse_binary(labels: npt.NDArray[np.integer], present: list[int], path: Path, settings: FolderData) -> None:
