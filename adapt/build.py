@@ -16,16 +16,17 @@ from rich.markup import escape
 from adapt.callbacks.checkpoints import AtomicCheckpointIO
 from adapt.callbacks.metrics_files import MetricsFiles
 from adapt.callbacks.tracking import finish_wandb, tensorboard_logger, wandb_logger
-from adapt.datamodules import SegmentationDataModule, Source, Splits, Store, phantom, split_groups
+from adapt.datamodules import SegmentationDataModule, Source, Splits, Store, split_groups
 from adapt.datamodules.coco import coco_source
 from adapt.datamodules.folder import folder_source
+from adapt.datamodules.generated import PREFIX, generated_folder
 from adapt.datamodules.medical import medical_source
 from adapt.datamodules.store import open_or_make
 from adapt.datamodules.transforms import Augmentation
-from adapt.errors import DataError, RecipeError
+from adapt.errors import RecipeError
 from adapt.losses import LossWeights
 from adapt.prompts import PromptSimulation
-from adapt.recipe import CocoData, DataSettings, MedicalData, Recipe
+from adapt.recipe import CocoData, DataSettings, FolderData, MedicalData, Recipe
 from adapt.segmenters import TINY, TINY_NOTE, PromptableSegmenter, SegmenterSpec, load_segmenter
 from adapt.task import AdaptTask, OptimizationPlan
 from adapt.tuning import trainable_table, tune_decoder
@@ -37,28 +38,30 @@ LOG_EVERY = 10
 def make_store(recipe: Recipe, console: Console) -> Store:
     """The prepared data of a recipe; made at the first call, opened at later ones."""
     cache = Path(recipe.cache).expanduser()
-    settings = recipe.data.model_dump(mode="json", exclude={"root"})
     store = open_or_make(
-        _source(recipe, cache), settings=settings, cache=cache, console=console, on_error=recipe.data.on_error
+        make_source(recipe.data, cache),
+        settings=recipe.data.model_dump(mode="json", exclude={"root", "on_error"}),
+        cache=cache,
+        console=console,
+        on_error=recipe.data.on_error,
+        workers=recipe.trainer.workers,
     )
     for error in store.facts.skipped:
         console.print(f"[yellow]skipped:[/] {escape(error)}", highlight=False, soft_wrap=True)
     return store
 
 
-def _source(recipe: Recipe, cache: Path) -> Source:
-    data = recipe.data
-    if data.root.startswith("adapt:"):
-        if data.root != phantom.NAME or not isinstance(data, MedicalData):
-            raise DataError(
-                f"data.root {data.root!r}: the only data that is generated is {phantom.NAME}, of kind medical"
-            )
-        root = phantom.ct_phantom(cache)
-    else:
-        root = Path(data.root).expanduser()
-    if isinstance(data, MedicalData):
-        return medical_source(data, root)
-    return coco_source(data, root) if isinstance(data, CocoData) else folder_source(data, root)
+def make_source(data: DataSettings, cache: Path) -> Source:
+    """The cases of a recipe's data, not yet read; readers of an extra are imported only where they are needed."""
+    generated = data.root.startswith(PREFIX)
+    root = generated_folder(data.root, kind=data.kind, cache=cache) if generated else Path(data.root).expanduser()
+    match data:
+        case MedicalData():
+            return medical_source(data, root)
+        case FolderData():
+            return folder_source(data, root)
+        case CocoData():
+            return coco_source(data, root)
 
 
 def make_splits(recipe: Recipe, store: Store, console: Console) -> Splits:

@@ -24,6 +24,7 @@ class Sample:
         spacing_unit: mm, m, um or px.
         sample_id: unique in the data set; every random draw of the sample derives from it.
         source: file the sample was read from, for messages.
+        cut: of each object, whether the border of a tile cuts it; empty means that none is.
     """
 
     image: npt.NDArray[np.uint8]
@@ -34,6 +35,7 @@ class Sample:
     spacing_unit: str
     sample_id: str
     source: str
+    cut: tuple[bool, ...] = ()
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
@@ -47,6 +49,8 @@ class Sample:
             )
         if len(self.categories) != len(self.masks):
             raise DataError(f"{self.sample_id}: {len(self.masks)} masks but {len(self.categories)} categories")
+        if len(self.cut) not in (0, len(self.masks)):
+            raise DataError(f"{self.sample_id}: {len(self.masks)} masks but {len(self.cut)} marks of cut objects")
         if not len(self.masks) or not self.masks.any(axis=(1, 2)).all():
             raise DataError(f"{self.sample_id}: has no object, or an object without a pixel")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from adapt.datamodules.pairing import case_group, existing_folder
-from adapt.datamodules.store import Case, Source
+from adapt.datamodules.source import Case, Source
 from adapt.errors import DataError
 from adapt.formats import CocoImage, rasterise, read_coco, read_image
 from adapt.recipe import CocoData

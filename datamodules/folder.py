@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from adapt.datamodules.objects import named_values, split_objects
+from adapt.datamodules.objects import instance_objects, named_values, split_objects
 from adapt.datamodules.pairing import case_group, existing_folder, refuse_unpaired
-from adapt.datamodules.store import Case, Source
+from adapt.datamodules.source import Case, Source
 from adapt.errors import DataError
 from adapt.formats import image as image_format
 from adapt.formats import read_image, read_label_map
@@ -58,9 +58,8 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Folder
             f"{name}: shapes differ: image {image.shape[:2]}, label {labels.shape} (rows, columns); "
             "both must show the same pixels"
         )
-    pixels = {int(v): int(count) for v, count in zip(*np.unique(labels, return_counts=True), strict=True) if v != 0}
-    present = list(pixels)
     if settings.label_kind == "classes":
+        present = [int(value) for value in np.unique(labels) if value != 0]
         strict = settings.other_labels == "error"
         named_values(present, settings.labels, others_are_errors=strict, source=label_path)
         masks, categories, small = split_objects(
@@ -70,12 +69,9 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Folder
             min_pixels=settings.min_object_pixels,
         )
     else:
-        _refuse_binary(labels, present, label_path, settings)
-        kept = [value for value in present if pixels[value] >= settings.min_object_pixels]
-        masks = np.empty((len(kept), *labels.shape), dtype=bool)
-        for mask, value in zip(masks, kept, strict=True):
-            np.equal(labels, value, out=mask)
-        categories, small = (settings.category,) * len(kept), len(present) - len(kept)
+        _refuse_binary(labels, label_path, settings)
+        masks, _, small = instance_objects(labels, min_pixels=settings.min_object_pixels)
+        categories = (settings.category,) * len(masks)
     if not len(masks):
         return Case(samples=[], empty_images=1, small_objects=small)
     sample = Sample(
@@ -91,9 +87,10 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Folder
     return Case(samples=[sample], empty_images=0, small_objects=small)
 
 
-def _refuse_binary(labels: npt.NDArray[np.integer], present: list[int], path: Path, settings: FolderData) -> None:
+def _refuse_binary(labels: npt.NDArray[np.integer], path: Path, settings: FolderData) -> None:
     """A 0/255 map of several regions is a mask of a class, not one object."""
-    if present == [255] and cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)[0] > 2:
+    present = np.unique(labels[labels != 0])
+    if present.tolist() == [255] and cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)[0] > 2:
         raise DataError(
             f"{path}: is a mask of 0 and 255 with several regions, but data.label_kind=instances takes each value for "
             f"one object. Set data.label_kind=classes data.labels={{{settings.category}: 255}}: each region is then one"

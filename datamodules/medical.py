@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from adapt.datamodules.objects import named_values, some, split_objects
 from adapt.datamodules.pairing import case_group, existing_folder, refuse_unpaired
-from adapt.datamodules.store import Case, Source
+from adapt.datamodules.source import Case, Source
 from adapt.errors import DataError
 from adapt.formats import (
     Volume,

@@ -71,6 +71,27 @@ def split_objects(
     return stacked, tuple(categories), small
 
 
+def instance_objects(
+    labels: npt.NDArray[np.integer], *, min_pixels: int
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.integer], int]:
+    """Objects of a 2D instance map, each value one object.
+
+    Args:
+        labels: (H, W) values, 0 is background.
+        min_pixels: smaller objects are left out.
+
+    Returns:
+        (N, H, W) bool masks, the N values, and how many objects were too small.
+    """
+    values, pixels = np.unique(labels, return_counts=True)
+    pixels, values = pixels[values != 0], values[values != 0]
+    kept = values[pixels >= min_pixels]
+    masks = np.empty((len(kept), *labels.shape), dtype=bool)
+    for mask, value in zip(masks, kept, strict=True):
+        np.equal(labels, value, out=mask)
+    return masks, kept, len(values) - len(kept)
+
+
 def some(values: list[int]) -> str:
     """The first values of a list, for a message."""
     rest = f" and {len(values) - LISTED} more" if len(values) > LISTED else ""

@@ -10,8 +10,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,61 +19,18 @@ import numpy.typing as npt
 import pyarrow as pa
 from datasets import Dataset
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from adapt.datamodules.prepare import PartFacts, join_parts, make_parts, read_facts
+from adapt.datamodules.source import Source
 from adapt.errors import DataError
 from adapt.files import permissions
-from adapt.formats import decode_masks, encode_masks
+from adapt.formats import decode_masks
 from adapt.samples import Sample
 
-VERSION = 2
+VERSION = 3
 """Raise it when what a store holds changes; older stores are then left alone and made anew."""
 DATA, FACTS = "data.arrow", "facts.json"
 LISTED_ERRORS = 20
-SCHEMA = pa.schema(
-    {
-        "image": pa.large_binary(),
-        "height": pa.int32(),
-        "width": pa.int32(),
-        "channels": pa.int32(),
-        "masks": pa.list_(pa.binary()),
-        "categories": pa.list_(pa.string()),
-        "group": pa.string(),
-        "spacing": pa.list_(pa.float64()),
-        "spacing_unit": pa.string(),
-        "sample_id": pa.string(),
-        "source": pa.string(),
-    }
-)
-
-
-@dataclass(eq=False)
-class Case:
-    """What one file, volume or scene gives.
-
-    Attributes:
-        samples: images with their objects; may be made one by one as they are asked for, so that a volume of a
-            thousand slices is never held with all its masks.
-        empty_images: images left out because no object is in them; complete when `samples` has been gone through.
-        small_objects: objects left out because they are smaller than the minimum; likewise.
-    """
-
-    samples: Iterable[Sample]
-    empty_images: int = 0
-    small_objects: int = 0
-
-
-@dataclass(frozen=True)
-class Source:
-    """A domain's data, before it is read.
-
-    Attributes:
-        inputs: every file that is read; if one changes, the store is made anew.
-        cases: one function a case; each reads it, or raises `DataError`.
-    """
-
-    inputs: Sequence[Path]
-    cases: Sequence[Callable[[], Case]]
 
 
 @dataclass(frozen=True)
@@ -82,6 +39,7 @@ class Facts:
 
     samples: int
     objects: int
+    cut_objects: int
     empty_images: int
     small_objects: int
     empty_cases: int
@@ -94,7 +52,7 @@ class Store:
     """An opened store.
 
     Attributes:
-        rows: memory-mapped data set, one row a sample; see `SCHEMA`.
+        rows: memory-mapped data set, one row a sample; see `prepare.SCHEMA`.
         facts: see `Facts`.
         groups: of each row.
         folder: where it lies.
@@ -127,6 +85,7 @@ class Store:
             spacing_unit=row["spacing_unit"],
             sample_id=row["sample_id"],
             source=row["source"],
+            cut=tuple(row["cut"][i] for i in chosen) if row["cut"] else (),
         )
 
 
@@ -139,12 +98,18 @@ def store_key(source: Source, settings: dict[str, object]) -> str:
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror}); mount its disk, or remove the link") from None
         stamps.append([str(path.resolve()), facts.st_size, facts.st_mtime_ns])
-    text = json.dumps([VERSION, settings, sorted(stamps)], sort_keys=True)
+    text = json.dumps([VERSION, settings, source.version, sorted(stamps)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def open_or_make(
-    source: Source, *, settings: dict[str, object], cache: Path, console: Console, on_error: str = "fail"
+    source: Source,
+    *,
+    settings: dict[str, object],
+    cache: Path,
+    console: Console,
+    on_error: str = "fail",
+    workers: int = 0,
 ) -> Store:
     """The store of a source: opened if it is there and whole, else made.
 
@@ -154,38 +119,24 @@ def open_or_make(
         cache: folder for stores.
         console: for the progress bar.
         on_error: `fail`, or `skip` for cases that cannot be used.
+        workers: processes that prepare, at most.
 
     Raises:
         DataError: every case that cannot be used, at once; or the cache cannot be written.
     """
     folder = cache / "stores" / store_key(source, settings)
     store = _open(folder)
-    if store is not None:
+    if store is not None and (on_error == "skip" or not store.facts.skipped):
         return store
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        _make(source, folder, console=console, on_error=on_error, workers=workers)
     except OSError as error:
-        raise DataError(
-            f"cache folder {cache} cannot be written ({error.strerror}); set cache=/another/folder"
-        ) from None
-    try:
-        _write(source, temporary, console, on_error)
-        ready = _open(folder)
-        if ready is not None:
-            return ready  # another process was faster
-        shutil.rmtree(folder, ignore_errors=True)  # damaged
-        temporary.chmod(permissions(0o777))  # mkdtemp's 0700 would hide a shared cache from colleagues
-        temporary.rename(folder)
-    except OSError as error:
-        store = _open(folder)
+        store = _open(folder)  # another process may have been faster, and has put away the parts
         if store is not None:
             return store
         raise DataError(
             f"cache folder {cache} cannot be written ({error.strerror}); set cache=/another/folder"
         ) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     store = _open(folder)
     if store is None:
         raise DataError(f"the store {folder} cannot be read back; check the disk, or set cache=/another/folder")
@@ -206,62 +157,46 @@ def _open(folder: Path) -> Store | None:
     return Store(rows=rows, facts=facts, groups=tuple(rows["group"][:]), folder=folder)
 
 
-def _write(source: Source, folder: Path, console: Console, on_error: str) -> None:
-    objects = samples = empty_images = small_objects = empty_cases = 0
-    errors: list[str] = []
-    with (folder / DATA).open("wb") as file, pa.ipc.new_stream(file, SCHEMA) as writer:
-        for case in _cases(source, errors, console):
-            before = samples
-            for sample in case.samples:
-                writer.write_batch(pa.RecordBatch.from_pylist([_row(sample)], schema=SCHEMA))
-                samples += 1
-                objects += len(sample.masks)
-            empty_images += case.empty_images
-            small_objects += case.small_objects
-            empty_cases += samples == before
-    _refuse([] if on_error == "skip" else errors, samples, len(source.cases), small_objects)
-    facts = Facts(
-        samples, objects, empty_images, small_objects, empty_cases, errors, data_bytes=(folder / DATA).stat().st_size
-    )
-    (folder / FACTS).write_text(json.dumps(facts.__dict__), encoding="utf-8")
-    for name in (DATA, FACTS):
-        with (folder / name).open("rb") as written:
-            os.fsync(written.fileno())
+def _make(source: Source, folder: Path, *, console: Console, on_error: str, workers: int) -> None:
+    """Make the parts, join them in a temporary folder, and put it in place."""
+    parts = folder.with_suffix(".parts")
+    stems, errors = make_parts(source.cases, parts, workers=workers, console=console)
+    found = [read_facts(stem) for stem in stems]
+    _refuse(source, found, [] if on_error == "skip" else errors)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        join_parts(stems, temporary / DATA)
+        facts = Facts(
+            samples=sum(part.samples for part in found),
+            objects=sum(part.objects for part in found),
+            cut_objects=sum(part.cut_objects for part in found),
+            empty_images=sum(part.empty_images for part in found),
+            small_objects=sum(part.small_objects for part in found),
+            empty_cases=sum(part.samples == 0 for part in found),
+            skipped=errors,
+            data_bytes=(temporary / DATA).stat().st_size,
+        )
+        with (temporary / FACTS).open("w", encoding="utf-8") as file:
+            json.dump(asdict(facts), file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(permissions(0o777))  # mkdtemp's 0700 would hide a shared cache from colleagues
+        ready = _open(folder)
+        if ready is None or ready.facts.skipped:  # else another process was faster
+            shutil.rmtree(folder, ignore_errors=True)  # damaged, or made without cases that can be used now
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    shutil.rmtree(parts, ignore_errors=True)
 
 
-def _cases(source: Source, errors: list[str], console: Console) -> Iterator[Case]:
-    columns = (TextColumn("preparing data"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        for read in progress.track(source.cases):
-            try:
-                yield read()
-            except DataError as error:
-                errors.append(str(error))
-
-
-def _refuse(errors: list[str], samples: int, cases: int, small_objects: int) -> None:
+def _refuse(source: Source, found: Sequence[PartFacts], errors: Sequence[str]) -> None:
+    cases = len(source.cases)
     if errors:
         shown = "\n".join(f"  {error}" for error in errors[:LISTED_ERRORS])
         more = f"\n  and {len(errors) - LISTED_ERRORS} more" if len(errors) > LISTED_ERRORS else ""
         raise DataError(f"{len(errors)} of {cases} cases cannot be used:\n{shown}{more}")
-    if not samples:
-        small = f" {small_objects} objects are smaller than data.min_object_pixels; lower it." if small_objects else ""
-        raise DataError(f"no image with an object was found in {cases} cases.{small}")
-
-
-def _row(sample: Sample) -> dict[str, object]:
-    grey = bool((sample.image == sample.image[..., :1]).all())
-    image = sample.image[..., :1] if grey else sample.image
-    return {
-        "image": image.tobytes(),
-        "height": image.shape[0],
-        "width": image.shape[1],
-        "channels": image.shape[2],
-        "masks": encode_masks(sample.masks),
-        "categories": list(sample.categories),
-        "group": sample.group,
-        "spacing": list(sample.spacing),
-        "spacing_unit": sample.spacing_unit,
-        "sample_id": sample.sample_id,
-        "source": sample.source,
-    }
+    if not any(part.samples for part in found):
+        small = sum(part.small_objects for part in found)
+        hint = f" {small} objects are smaller than data.min_object_pixels; lower it." if small else ""
+        raise DataError(f"no image with an object was found in {cases} cases.{hint}")

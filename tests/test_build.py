@@ -14,7 +14,7 @@ from transformers import SamModel
 from adapt.build import count_epochs
 from adapt.callbacks.progress import TrainingProgress
 from adapt.cli import main
-from adapt.datamodules.phantom import write_phantom
+from adapt.datamodules.generated.ct import write_phantom
 from adapt.recipe import find_recipe, load_recipe
 from adapt.segmenters import load_segmenter
 

@@ -53,6 +53,7 @@ EMPTY_SECOND = _sample().masks & np.array([True, False])[:, None, None]
         ({"masks": np.ones((4, 6), dtype=bool)}, r"are \(4, 6\)"),
         ({"masks": np.ones((2, 4, 6), dtype=np.uint8)}, "uint8"),
         ({"categories": ("liver",)}, "2 masks but 1 categories"),
+        ({"cut": (True,)}, "2 masks but 1 marks of cut objects"),
         ({"masks": np.ones((0, 4, 6), dtype=bool), "categories": ()}, "has no object"),
         ({"masks": EMPTY_SECOND}, "an object without a pixel"),
     ],

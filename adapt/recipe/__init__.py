@@ -1,18 +1,13 @@
 """Recipes: one YAML file a run. The schema here is the only home of default values."""
 
+from adapt.recipe.data import CocoData, DataSettings, FolderData, HuWindow, MedicalData, Percentile
 from adapt.recipe.load import as_yaml, describe_recipes, find_recipe, load_recipe, recipe_names
 from adapt.recipe.schema import (
     AugmentSettings,
-    CocoData,
-    DataSettings,
     EvaluationSettings,
-    FolderData,
-    HuWindow,
     LossSettings,
-    MedicalData,
     ModelSettings,
     OptimizerSettings,
-    Percentile,
     PromptSettings,
     Recipe,
     SplitSettings,

@@ -5,20 +5,12 @@ that a recipe from a stranger cannot run code. Everything is strict: an unknown 
 as text, or a value out of range is an error.
 """
 
-import re
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-
-class Settings(BaseModel):
-    """Base of every part of a recipe: strict, closed, immutable, finite numbers only."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-Share = Annotated[float, Field(ge=0, le=1)]
-"""A probability or a fraction, from 0 to 1."""
+from adapt.recipe.data import DataSettings
+from adapt.recipe.settings import Settings, Share
 
 
 class ModelSettings(Settings):
@@ -39,43 +31,6 @@ class TuningSettings(Settings):
     prompt_encoder: bool = Field(False, description="Train the prompt encoder along with the mask decoder.")
 
 
-WindowName = Literal["soft_tissue", "lung", "bone"]
-
-
-class HuWindow(Settings):
-    """CT intensity: Hounsfield units are clipped to a window and mapped to 0..255."""
-
-    kind: Literal["hu_window"]
-    windows: list[WindowName | Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
-        ["soft_tissue"],
-        description="One window for all three channels, or three windows, one a channel: a name or [low, high] in HU.",
-    )
-
-    @field_validator("windows")
-    @classmethod
-    def _one_or_three(cls, windows: list[str | list[float]]) -> list[str | list[float]]:
-        if len(windows) not in (1, 3):
-            raise ValueError(f"give 1 window or 3 (one a channel), not {len(windows)}")
-        for window in windows:
-            if isinstance(window, list) and window[0] >= window[1]:
-                raise ValueError(f"window {window} must rise: [low, high]")
-        return windows
-
-
-class Percentile(Settings):
-    """MR and other intensities without a unit: clipped to percentiles of the volume, mapped to 0..255."""
-
-    kind: Literal["percentile"]
-    low: float = Field(0.5, ge=0, lt=100, description="Percentile that becomes 0.")
-    high: float = Field(99.5, gt=0, le=100, description="Percentile that becomes 255.")
-
-    @model_validator(mode="after")
-    def _rises(self) -> "Percentile":
-        if self.low >= self.high:
-            raise ValueError(f"low ({self.low}) must be below high ({self.high})")
-        return self
-
-
 class SplitSettings(Settings):
     """How groups (patients, scenes, slides) fall into train, validation and test. A group never straddles."""
 
@@ -92,121 +47,6 @@ class SplitSettings(Settings):
         if both:
             raise ValueError(f"groups named for both validation and test: {', '.join(both)}")
         return self
-
-
-def _pattern_with_one_group(pattern: str | None) -> str | None:
-    if pattern is None:
-        return pattern
-    try:
-        groups = re.compile(pattern).groups
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from None
-    if groups != 1:
-        raise ValueError(f"needs exactly one (group), has {groups}")
-    return pattern
-
-
-GROUP_PATTERN = "Regular expression over the case name whose one (group) is the {}; null: each case is its own."
-
-
-OnError = Annotated[
-    Literal["fail", "skip"],
-    Field(description="A case that cannot be used: fail lists all of them and stops; skip names them and goes on."),
-]
-
-
-class MedicalData(Settings):
-    """Volumes and label volumes, paired by name, cut into slices, split by patient."""
-
-    kind: Literal["medical"]
-    root: str = Field(min_length=1, description="Folder that holds the images and labels; adapt:ct_phantom generates.")
-    image_folder: str = Field("images", description="Below root: NIfTI, NRRD or MHA, or one DICOM series a folder.")
-    label_folder: str = Field("labels", description="Below root: label volumes of the same names (NIfTI, NRRD, MHA).")
-    channel: int | None = Field(None, ge=0, description="Of image files with several volumes (4D): which, from 0.")
-    labels: dict[str, Annotated[int, Field(ge=1)]] = Field(
-        min_length=1, description="Name and value of each structure in the label volumes; 0 is background."
-    )
-    other_labels: Literal["error", "ignore"] = Field("error", description="What a label value not named above means.")
-    intensity: HuWindow | Percentile = Field(discriminator="kind", description="How voxels become 0..255.")
-    channels: Literal["windows", "neighbours"] = Field(
-        "windows", description="The model's three channels: intensity windows, or the slices before, at and after."
-    )
-    plane: Literal["axial", "coronal", "sagittal"] = Field("axial", description="Plane of the slices.")
-    objects: Literal["component", "label"] = Field(
-        "component", description="An object is each connected region of a label in a slice, or the label as a whole."
-    )
-    min_object_pixels: int = Field(16, ge=1, description="Smaller objects are left out (pixels of the slice).")
-    on_error: OnError = "fail"
-    group_pattern: str | None = Field(None, description=GROUP_PATTERN.format("patient"))
-
-    _checked_pattern = field_validator("group_pattern")(_pattern_with_one_group)
-
-    @model_validator(mode="after")
-    def _channels_are_free(self) -> "MedicalData":
-        if self.channels == "neighbours" and isinstance(self.intensity, HuWindow) and len(self.intensity.windows) != 1:
-            raise ValueError("channels neighbours fills all three channels, so intensity.windows must be one window")
-        return self
-
-    @field_validator("labels")
-    @classmethod
-    def _values_differ(cls, labels: dict[str, int]) -> dict[str, int]:
-        if len(set(labels.values())) != len(labels):
-            shared = [f"{name}: {value}" for name, value in labels.items() if list(labels.values()).count(value) > 1]
-            raise ValueError(f"two names share a value ({', '.join(shared)}); give each its own")
-        return labels
-
-
-class FolderData(Settings):
-    """2D images and label maps side by side: PNG, JPEG or TIFF, paired by name."""
-
-    kind: Literal["folder"]
-    root: str = Field(min_length=1, description="Folder that holds the images and label maps.")
-    image_folder: str = Field("images", description="Below root: the images.")
-    label_folder: str = Field("labels", description="Below root: single-channel label maps of the same names.")
-    label_kind: Literal["instances", "classes"] = Field(
-        "instances", description="instances: each value is one object; classes: each value is a class, see labels."
-    )
-    labels: dict[str, Annotated[int, Field(ge=1)]] = Field(
-        {}, description="With label_kind classes: name and value of each class; 0 is background."
-    )
-    other_labels: Literal["error", "ignore"] = Field("error", description="What a label value not named above means.")
-    objects: Literal["component", "label"] = Field(
-        "component", description="With classes: an object is each connected region of a label, or the label as a whole."
-    )
-    category: str = Field("object", description="With label_kind instances: what the objects are called.")
-    min_object_pixels: int = Field(16, ge=1, description="Smaller objects are left out (pixels of the image).")
-    max_image_pixels: int = Field(100_000_000, ge=1, description="Larger images are refused before decoding.")
-    on_error: OnError = "fail"
-    group_pattern: str | None = Field(None, description=GROUP_PATTERN.format("group"))
-
-    _checked_pattern = field_validator("group_pattern")(_pattern_with_one_group)
-
-    @model_validator(mode="after")
-    def _classes_are_named(self) -> "FolderData":
-        if self.label_kind == "classes" and not self.labels:
-            raise ValueError("label_kind classes needs labels: {name: value}")
-        if self.label_kind == "instances" and self.labels:
-            raise ValueError("labels is read with label_kind classes only; for instances set category")
-        return self
-
-
-class CocoData(Settings):
-    """2D images with one COCO JSON file: instances as polygons or RLE, which may overlap."""
-
-    kind: Literal["coco"]
-    root: str = Field(min_length=1, description="Folder that holds the images and the annotation file.")
-    image_folder: str = Field("images", description="Below root: what `file_name` in the annotations is relative to.")
-    annotation_file: str = Field("annotations.json", description="Below root: the COCO JSON file.")
-    categories: list[str] = Field([], description="Names of the categories to use; all if empty.")
-    min_object_pixels: int = Field(16, ge=1, description="Smaller objects are left out (pixels of the image).")
-    max_image_pixels: int = Field(100_000_000, ge=1, description="Larger images are refused before decoding.")
-    on_error: OnError = "fail"
-    group_pattern: str | None = Field(None, description=GROUP_PATTERN.format("group"))
-
-    _checked_pattern = field_validator("group_pattern")(_pattern_with_one_group)
-
-
-DataSettings = Annotated[MedicalData | FolderData | CocoData, Field(discriminator="kind")]
 
 
 class AugmentSettings(Settings):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from adapt.cli import main
-from adapt.datamodules.phantom import write_phantom
+from adapt.datamodules.generated.ct import write_phantom
 
 
 @pytest.fixture(scope="module")

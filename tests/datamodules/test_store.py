@@ -3,6 +3,7 @@
 import io
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -38,6 +39,7 @@ def _sample(name: str, *, grey: bool, seed: int = 0, shape: tuple[int, int] = (1
         spacing_unit="mm",
         sample_id=name,
         source=f"/scans/{name}.nii.gz",
+        cut=(True, False) if grey else (),
     )
 
 
@@ -46,7 +48,7 @@ def _assert_same(one: Sample, other: Sample) -> None:
     np.testing.assert_array_equal(one.masks, other.masks)
     assert one.image.dtype == other.image.dtype
     assert one.masks.dtype == other.masks.dtype
-    for name in ("categories", "group", "spacing", "spacing_unit", "sample_id", "source"):
+    for name in ("categories", "group", "spacing", "spacing_unit", "sample_id", "source", "cut"):
         assert getattr(one, name) == getattr(other, name), name
 
 
@@ -108,6 +110,7 @@ def test_facts_count_what_is_there_and_what_was_left_out(tmp_path: Path, counted
     store = _open(counted.source, tmp_path / "cache")
     facts = store.facts
     assert (facts.samples, facts.objects, facts.empty_images, facts.small_objects) == (2, 4, 4, 6)
+    assert facts.cut_objects == 1
     assert store.groups == ("p1", "p2")
 
 
@@ -226,13 +229,33 @@ def test_data_without_an_object_is_refused(tmp_path: Path, small: int, hint: str
 @pytest.mark.parametrize(
     ("case", "error"), [(partial(_refuse, "bad"), DataError), (_interrupt, KeyboardInterrupt)], ids=["error", "ctrl-c"]
 )
-def test_nothing_is_left_behind_when_making_fails(
-    tmp_path: Path, case: Callable[[], Case], error: type[BaseException]
+def test_what_is_prepared_is_kept_when_making_stops(
+    tmp_path: Path, counted: Counted, case: Callable[[], Case], error: type[BaseException]
 ) -> None:
-    good = Case(samples=[_sample("p1/0", grey=True)], empty_images=0, small_objects=0)
-    with pytest.raises(error):
-        _open(Source(inputs=[], cases=[lambda: good, case]), tmp_path / "cache")
-    assert _left_in(tmp_path / "cache") == []
+    cases = counted.source.cases
+    for _ in range(2):
+        with pytest.raises(error):
+            _open(Source(inputs=[], cases=[*cases, case]), tmp_path / "cache")
+        assert counted.reads == 2
+        assert not list((tmp_path / "cache").rglob("*/.*"))  # nothing half written
+    mended = _open(Source(inputs=[], cases=[*cases, cases[0]]), tmp_path / "cache")
+    assert (counted.reads, len(mended.rows)) == (3, 3)
+    assert [path.name for path in (tmp_path / "cache" / "stores").iterdir()] == [mended.folder.name]
+
+
+def test_a_store_made_without_some_cases_is_no_store_for_who_wants_all(tmp_path: Path) -> None:
+    good = Case(samples=[_sample("p1/0", grey=True)])
+    source = Source(inputs=[], cases=[partial(_refuse, "a.nii: NaN"), lambda: good])
+    open_or_make(source, settings={}, cache=tmp_path, console=QUIET, on_error="skip")
+    with pytest.raises(DataError, match=r"a\.nii: NaN"):
+        open_or_make(source, settings={}, cache=tmp_path, console=QUIET)
+    mended = Source(inputs=[], cases=[lambda: good, lambda: good])
+    assert len(open_or_make(mended, settings={}, cache=tmp_path, console=QUIET).rows) == 2
+
+
+def test_another_version_of_the_data_makes_a_new_store(tmp_path: Path, counted: Counted) -> None:
+    first = _open(counted.source, tmp_path / "cache")
+    assert _open(replace(counted.source, version="abc"), tmp_path / "cache").folder != first.folder
 
 
 def test_nothing_but_the_store_is_left_when_making_succeeds(tmp_path: Path, counted: Counted) -> None:

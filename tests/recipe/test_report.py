@@ -94,7 +94,7 @@ def test_a_problem_has_its_place_value_and_remedy(tmp_path: Path, text: str, pla
     ("text", "place", "remedy"),
     [
         ("seed: 1\n", "mine.yaml:1  data (missing)", "required"),
-        ("data: {}\n", "mine.yaml:1  data = {}", "kind must be one of: medical, folder"),
+        ("data: {}\n", "mine.yaml:1  data = {}", "kind must be one of: medical"),
         ("data: {kind: medcal}\n", "mine.yaml:1  data = ", "did you mean medical?"),
         ("data: 5\n", "mine.yaml:1  data = 5", "not a whole number"),
         ("data: {kind: folder}\n", "mine.yaml:1  data.root (missing)", "Folder that holds the images and label maps"),

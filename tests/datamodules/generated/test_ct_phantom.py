@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapt.datamodules import phantom
-from adapt.errors import DataError
+from adapt.datamodules.generated import ct as phantom
 from adapt.formats import read_nifti, same_geometry
 
 LABELS = {"liver": 1, "spleen": 2, "kidney": 3, "vertebra": 4}
@@ -71,31 +70,3 @@ def test_the_liver_is_on_the_patients_right_and_the_spine_behind() -> None:
         centre = {value: [axis.mean() for axis in np.nonzero(labels == value)] for value in LABELS.values()}
         assert centre[LABELS["liver"]][2] < columns.mean() < centre[LABELS["spleen"]][2]  # right is on the left
         assert centre[LABELS["vertebra"]][1] > rows.mean()  # anterior is on top
-
-
-def test_the_second_call_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(phantom, "PATIENTS", 2)
-    folder = phantom.ct_phantom(tmp_path)
-    files = {path: path.stat().st_mtime_ns for path in folder.rglob("*.nii.gz")}
-    assert len(files) == 4
-    monkeypatch.setattr(phantom, "write_phantom", None)  # calling it would fail
-    assert phantom.ct_phantom(tmp_path) == folder
-    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.nii.gz")} == files
-    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
-
-
-def test_an_interrupted_call_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(folder: Path, *, patients: int, seed: int) -> None:
-        (folder / "images").mkdir()
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(phantom, "write_phantom", stop)
-    with pytest.raises(KeyboardInterrupt):
-        phantom.ct_phantom(tmp_path)
-    assert list((tmp_path / "ct_phantom").iterdir()) == []
-
-
-def test_a_cache_that_cannot_be_written_is_told_with_the_setting(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DataError, match="cache=/another/folder"):
-        phantom.ct_phantom(tmp_path / "file")

@@ -1,25 +1,16 @@
-"""Generated CT volumes with exact labels, written as NIfTI: what the quickstart and the tests run on.
+"""Generated CT volumes with exact labels, written as NIfTI: what the quickstart and tests run on.
 
 Each patient is an abdomen of soft-edged ellipsoids in Hounsfield units (body, fat, liver, spleen, kidneys,
 vertebrae with bowel and vessels that carry no label), with noise and a place, size and contrast of its own.
-It is made to exercise the software; a figure measured on it says nothing about patients.
 """
 
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from adapt.errors import DataError
-from adapt.files import permissions
 from adapt.formats import normalise_orientation, write_nifti
 
-NAME = "adapt:ct_phantom"
-VERSION = 2
-"""Raise it when what is drawn changes."""
 PATIENTS = 16
 SHAPE = (20, 96, 112)  # slices, rows, columns
 SPACING = (6.0, 3.0, 3.0)  # mm
@@ -38,28 +29,9 @@ ORGANS = (
 )
 
 
-def ct_phantom(cache: Path) -> Path:
-    """The folder with `images/` and `labels/` of all patients; written at the first call."""
-    folder = cache / "ct_phantom" / f"v{VERSION}"
-    if folder.is_dir():
-        return folder
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".writing."))
-    except OSError as error:
-        raise DataError(
-            f"cache folder {cache} cannot be written ({error.strerror}); set cache=/another/folder"
-        ) from None
-    try:
-        write_phantom(temporary, patients=PATIENTS, seed=0)
-        temporary.chmod(permissions(0o777))  # mkdtemp's 0700 would hide a shared cache from colleagues
-        os.rename(temporary, folder)
-    except OSError:
-        if not folder.is_dir():  # else another process was faster
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return folder
+def write_ct_phantom(folder: Path) -> None:
+    """`PATIENTS` patients as NIfTI."""
+    write_phantom(folder, patients=PATIENTS, seed=0)
 
 
 def write_phantom(folder: Path, *, patients: int, seed: int) -> None:

@@ -1,0 +1,83 @@
+"""Settings of medical volumes and of how intensities become 0..255."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from adapt.recipe.data.fields import GroupPattern, LabelValue, MinObjectPixels, OnError, OtherLabels
+from adapt.recipe.settings import Settings
+
+WindowName = Literal["soft_tissue", "lung", "bone"]
+
+
+class HuWindow(Settings):
+    """CT intensity: Hounsfield units are clipped to a window and mapped to 0..255."""
+
+    kind: Literal["hu_window"]
+    windows: list[WindowName | Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
+        ["soft_tissue"],
+        description="One window for all three channels, or three windows, one a channel: a name or [low, high] in HU.",
+    )
+
+    @field_validator("windows")
+    @classmethod
+    def _one_or_three(cls, windows: list[str | list[float]]) -> list[str | list[float]]:
+        if len(windows) not in (1, 3):
+            raise ValueError(f"give 1 window or 3 (one a channel), not {len(windows)}")
+        for window in windows:
+            if isinstance(window, list) and window[0] >= window[1]:
+                raise ValueError(f"window {window} must rise: [low, high]")
+        return windows
+
+
+class Percentile(Settings):
+    """MR and other intensities without a unit: clipped to percentiles of the volume, mapped to 0..255."""
+
+    kind: Literal["percentile"]
+    low: float = Field(0.5, ge=0, lt=100, description="Percentile that becomes 0.")
+    high: float = Field(99.5, gt=0, le=100, description="Percentile that becomes 255.")
+
+    @model_validator(mode="after")
+    def _rises(self) -> "Percentile":
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low}) must be below high ({self.high})")
+        return self
+
+
+class MedicalData(Settings):
+    """Volumes and label volumes, paired by name, cut into slices, split by patient."""
+
+    kind: Literal["medical"]
+    root: str = Field(min_length=1, description="Folder that holds the images and labels; adapt:ct_phantom generates.")
+    image_folder: str = Field("images", description="Below root: NIfTI, NRRD or MHA, or one DICOM series a folder.")
+    label_folder: str = Field("labels", description="Below root: label volumes of the same names (NIfTI, NRRD, MHA).")
+    channel: int | None = Field(None, ge=0, description="Of image files with several volumes (4D): which, from 0.")
+    labels: dict[str, LabelValue] = Field(
+        min_length=1, description="Name and value of each structure in the label volumes; 0 is background."
+    )
+    other_labels: OtherLabels = "error"
+    intensity: HuWindow | Percentile = Field(discriminator="kind", description="How voxels become 0..255.")
+    channels: Literal["windows", "neighbours"] = Field(
+        "windows", description="The model's three channels: intensity windows, or the slices before, at and after."
+    )
+    plane: Literal["axial", "coronal", "sagittal"] = Field("axial", description="Plane of the slices.")
+    objects: Literal["component", "label"] = Field(
+        "component", description="An object is each connected region of a label in a slice, or the label as a whole."
+    )
+    min_object_pixels: MinObjectPixels = 16
+    on_error: OnError = "fail"
+    group_pattern: GroupPattern = None
+
+    @model_validator(mode="after")
+    def _channels_are_free(self) -> "MedicalData":
+        if self.channels == "neighbours" and isinstance(self.intensity, HuWindow) and len(self.intensity.windows) != 1:
+            raise ValueError("channels neighbours fills all three channels, so intensity.windows must be one window")
+        return self
+
+    @field_validator("labels")
+    @classmethod
+    def _values_differ(cls, labels: dict[str, int]) -> dict[str, int]:
+        if len(set(labels.values())) != len(labels):
+            shared = [f"{name}: {value}" for name, value in labels.items() if list(labels.values()).count(value) > 1]
+            raise ValueError(f"two names share a value ({', '.join(shared)}); give each its own")
+        return labels

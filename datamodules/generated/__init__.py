@@ -1,0 +1,69 @@
+"""Generated data in the real formats of each domain, with exact labels: for the quickstart, trials and tests.
+
+They are made to exercise the software; a figure measured on them says nothing about real images.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapt.datamodules.generated import ct
+from adapt.errors import DataError
+from adapt.files import permissions
+
+PREFIX = "adapt:"
+"""What a `data.root` that is generated begins with."""
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A generated data set.
+
+    Attributes:
+        kind: of the data settings that read it.
+        version: raised when what is written changes.
+        write: fills an empty folder; always with the same content.
+    """
+
+    kind: str
+    version: int
+    write: Callable[[Path], None]
+
+
+GENERATED = {
+    "adapt:ct_phantom": Generated("medical", 2, ct.write_ct_phantom),
+}
+
+
+def generated_folder(name: str, *, kind: str, cache: Path) -> Path:
+    """The folder of a generated data set; written at the first call.
+
+    Raises:
+        DataError: there is no such data set of this kind, or the cache cannot be written.
+    """
+    known = [key for key, data in GENERATED.items() if data.kind == kind]
+    if name not in known:
+        raise DataError(f"data.root {name!r}: generated data of kind {kind}: {', '.join(known) or 'none'}")
+    data = GENERATED[name]
+    folder = cache / "generated" / f"{name.removeprefix(PREFIX)}_v{data.version}"
+    if folder.is_dir():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".writing."))
+    except OSError as error:
+        raise DataError(
+            f"cache folder {cache} cannot be written ({error.strerror}); set cache=/another/folder"
+        ) from None
+    try:
+        data.write(temporary)
+        temporary.chmod(permissions(0o777))  # mkdtemp's 0700 would hide a shared cache from colleagues
+        temporary.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # else another process was faster
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder

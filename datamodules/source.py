@@ -1,0 +1,39 @@
+"""What a domain hands over: cases that can be read one by one."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapt.samples import Sample
+
+
+@dataclass(eq=False)
+class Case:
+    """What one file, volume or scene gives.
+
+    Attributes:
+        samples: images with their objects; may be made one by one as they are asked for, so that a volume of a
+            thousand slices is never held with all its masks.
+        empty_images: images left out because no object is in them; complete when `samples` has been gone through.
+        small_objects: objects left out because they are smaller than the minimum; likewise.
+    """
+
+    samples: Iterable[Sample]
+    empty_images: int = 0
+    small_objects: int = 0
+
+
+@dataclass(frozen=True)
+class Source:
+    """A domain's data, before it is read.
+
+    Attributes:
+        inputs: every file that is read; if one changes, the store is made anew.
+        cases: one function a case; each reads it, or raises `DataError`. They are sent to other processes, so they
+            are functions of a module, or `functools.partial` of one, and open their files themselves.
+        version: of data that are no local files, such as the commit of a Hub data set.
+    """
+
+    inputs: Sequence[Path]
+    cases: Sequence[Callable[[], Case]]
+    version: str = ""
