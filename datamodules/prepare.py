@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from adapt.datamodules.source import Case
 from adapt.errors import DataError
-from adapt.formats import encode_masks
+from adapt.formats import encode_crops
 from adapt.samples import Sample
 
 PATIENCE = 5.0
@@ -33,7 +33,8 @@ SCHEMA = pa.schema(
         "height": pa.int32(),
         "width": pa.int32(),
         "channels": pa.int32(),
-        "masks": pa.list_(pa.binary()),
+        "boxes": pa.list_(pa.list_(pa.int32(), 4)),  # top, left, height, width
+        "masks": pa.list_(pa.binary()),  # run-length counts inside the boxes
         "categories": pa.list_(pa.string()),
         "cut": pa.list_(pa.bool_()),
         "group": pa.string(),
@@ -177,12 +178,14 @@ def _progress(console: Console, *, total: int, done: int) -> Iterator[Callable[[
 def _row(sample: Sample) -> dict[str, object]:
     grey = bool((sample.image == sample.image[..., :1]).all())
     image = sample.image[..., :1] if grey else sample.image
+    boxes, masks = encode_crops(sample.masks)
     return {
         "image": image.tobytes(),
         "height": image.shape[0],
         "width": image.shape[1],
         "channels": image.shape[2],
-        "masks": encode_masks(sample.masks),
+        "boxes": boxes,
+        "masks": masks,
         "categories": list(sample.categories),
         "cut": list(sample.cut),
         "group": sample.group,

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,10 +25,10 @@ from adapt.datamodules.prepare import PartFacts, join_parts, make_parts, read_fa
 from adapt.datamodules.source import Source
 from adapt.errors import DataError
 from adapt.files import permissions
-from adapt.formats import decode_masks
+from adapt.formats import decode_crops
 from adapt.samples import Sample
 
-VERSION = 3
+VERSION = 4
 """Raise it when what a store holds changes; older stores are then left alone and made anew."""
 DATA, FACTS = "data.arrow", "facts.json"
 LISTED_ERRORS = 20
@@ -53,12 +54,14 @@ class Store:
 
     Attributes:
         rows: memory-mapped data set, one row a sample; see `prepare.SCHEMA`.
+        arrow: the same as Arrow tables of a row, nothing of which is copied before it is asked for.
         facts: see `Facts`.
         groups: of each row.
         folder: where it lies.
     """
 
     rows: Dataset
+    arrow: Dataset
     facts: Facts
     groups: tuple[str, ...]
     folder: Path
@@ -71,21 +74,30 @@ class Store:
             choose: sample id and number of objects to the objects to keep; the others are never decoded, which
                 is what makes an image with hundreds of objects affordable. All by default.
         """
-        row = self.rows[index]
-        count = len(row["masks"])
-        chosen = np.arange(count) if choose is None else choose(row["sample_id"], count)
-        height, width, channels = row["height"], row["width"], row["channels"]
-        image = np.frombuffer(row["image"], dtype=np.uint8).reshape(height, width, channels)
+        row = self.arrow[index]
+
+        def value(name: str) -> Any:  # noqa: ANN401 - as the column has it
+            return row.column(name)[0].as_py()
+
+        count = len(row.column("masks")[0])
+        chosen = np.arange(count) if choose is None else choose(value("sample_id"), count)
+        height, width, channels = value("height"), value("width"), value("channels")
+        image = np.frombuffer(row.column("image")[0].as_buffer(), dtype=np.uint8).reshape(height, width, channels)
+
+        def picked(name: str) -> list[Any]:
+            entries = row.column(name)[0]
+            return [entries[int(i)].as_py() for i in chosen]
+
         return Sample(
             image=np.ascontiguousarray(np.broadcast_to(image, (height, width, 3))),
-            masks=decode_masks([row["masks"][i] for i in chosen], height=height, width=width),
-            categories=tuple(row["categories"][i] for i in chosen),
-            group=row["group"],
-            spacing=(row["spacing"][0], row["spacing"][1]),
-            spacing_unit=row["spacing_unit"],
-            sample_id=row["sample_id"],
-            source=row["source"],
-            cut=tuple(row["cut"][i] for i in chosen) if row["cut"] else (),
+            masks=decode_crops(picked("boxes"), picked("masks"), height=height, width=width),
+            categories=tuple(picked("categories")),
+            group=value("group"),
+            spacing=tuple(value("spacing")),
+            spacing_unit=value("spacing_unit"),
+            sample_id=value("sample_id"),
+            source=value("source"),
+            cut=tuple(picked("cut")) if len(row.column("cut")[0]) else (),
         )
 
 
@@ -154,7 +166,7 @@ def _open(folder: Path) -> Store | None:
         return None
     if len(rows) != facts.samples:
         return None
-    return Store(rows=rows, facts=facts, groups=tuple(rows["group"][:]), folder=folder)
+    return Store(rows=rows, arrow=rows.with_format("arrow"), facts=facts, groups=tuple(rows["group"][:]), folder=folder)
 
 
 def _make(source: Source, folder: Path, *, console: Console, on_error: str, workers: int) -> None:

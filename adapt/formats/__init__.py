@@ -6,14 +6,17 @@ from adapt.formats.image import read_image, read_label_map
 from adapt.formats.intensity import integral, percentile_range, to_uint8
 from adapt.formats.itk import read_itk, write_itk
 from adapt.formats.nifti import read_nifti, write_nifti
-from adapt.formats.rle import decode_masks, encode_masks
+from adapt.formats.rle import Box, decode_crops, decode_masks, encode_crops, encode_masks
 from adapt.formats.volume import Volume, normalise_orientation, same_geometry
 
 __all__ = [
+    "Box",
     "CocoImage",
     "CocoObject",
     "Volume",
+    "decode_crops",
     "decode_masks",
+    "encode_crops",
     "encode_masks",
     "integral",
     "normalise_orientation",
