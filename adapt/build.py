@@ -205,7 +205,13 @@ def make_trainer(
 def _objects(store: Store, data: DataSettings) -> str:
     """Objects of each named category; a name that never occurs is most likely a mistake."""
     counts = Counter(name for names in store.rows["categories"] for name in names)
-    names = list(data.categories if isinstance(data, CocoData) else data.labels) or sorted(counts)
+    named: list[str] = []
+    match data:
+        case MedicalData() | FolderData():
+            named = list(data.labels)
+        case CocoData():
+            named = data.categories
+    names = named or sorted(counts)
     return ", ".join(f"{name} {counts[name] or 'none'}" for name in names)
 
 
