@@ -25,9 +25,10 @@ from adapt.datamodules.store import open_or_make
 from adapt.datamodules.transforms import Augmentation
 from adapt.errors import RecipeError
 from adapt.losses import LossWeights
-from adapt.prompts import PromptSimulation
+from adapt.prompts import PromptSimulation, Session
 from adapt.recipe import CocoData, DataSettings, FolderData, MedicalData, Recipe
 from adapt.segmenters import TINY, TINY_NOTE, PromptableSegmenter, SegmenterSpec, load_segmenter
+from adapt.session import Objective
 from adapt.task import AdaptTask, OptimizationPlan
 from adapt.tuning import trainable_table, tune_decoder
 
@@ -113,13 +114,32 @@ def make_task(recipe: Recipe, segmenter: PromptableSegmenter, *, steps_per_epoch
     prompts, loss, optimizer = recipe.prompts, recipe.loss, recipe.optimizer
     return AdaptTask(
         segmenter,
-        simulation=PromptSimulation(recipe.seed, prompts.box_chance, prompts.box_noise, prompts.box_noise_max),
-        weights=LossWeights(
-            focal=loss.focal_weight,
-            dice=loss.dice_weight,
-            iou=loss.iou_weight,
-            alpha=loss.focal_alpha,
-            gamma=loss.focal_gamma,
+        simulation=PromptSimulation(
+            seed=recipe.seed,
+            box_chance=prompts.box_chance,
+            box_noise=prompts.box_noise,
+            box_noise_max=prompts.box_noise_max,
+            uniform_noise=prompts.box_noise_kind == "uniform",
+        ),
+        session=Session(
+            corrections=prompts.corrections,
+            clicks_per_round=prompts.clicks_per_round,
+            idle_rounds=prompts.idle_rounds,
+            truth_click_chance=prompts.truth_click_chance,
+            mask_prompts=prompts.mask_prompts,
+        ),
+        objective=Objective(
+            weights=LossWeights(
+                focal=loss.focal_weight,
+                dice=loss.dice_weight,
+                iou=loss.iou_weight,
+                alpha=loss.focal_alpha,
+                gamma=loss.focal_gamma,
+                iou_of_all=loss.iou_learns_from == "all",
+                iou_absolute=loss.iou_error == "absolute",
+            ),
+            at=loss.at,
+            points=loss.points,
         ),
         plan=OptimizationPlan(
             learning_rate=optimizer.learning_rate,

@@ -1,8 +1,9 @@
-"""The loss of Segment Anything: `20 * focal + dice` on the best candidate, plus MSE of the IoU head.
+"""The loss of Segment Anything: `20 * focal + dice` on the best candidate, plus the error of the IoU head.
 
 Source: Segment Anything (Kirillov et al., 2023), appendix A, "Losses" and "Training algorithm"; focal loss:
 Lin et al., 2017; dice loss with smoothing 1 as in V-Net (Milletari et al., 2016). The paper leaves alpha
-and gamma open; the recipe's defaults are SAM 2's. All functions are pure and compute in float32.
+and gamma open; the recipe's defaults are SAM 2's. SAM 2 (Ravi et al., 2024, appendix D) trains the IoU head on all
+candidates by the absolute error; that is a choice here. All functions are pure and compute in float32.
 """
 
 from dataclasses import dataclass
@@ -16,13 +17,35 @@ DICE_SMOOTHING = 1.0
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights and focal parameters; see `LossSettings` of the recipe for the defaults."""
+    """Weights and choices; see `LossSettings` of the recipe for the defaults.
+
+    Attributes:
+        focal, dice, iou: weights of the three terms.
+        alpha, gamma: of the focal loss.
+        iou_of_all: the IoU head learns from all candidates, not from the winner alone.
+        iou_absolute: by the absolute error (L1), not the squared one.
+    """
 
     focal: float
     dice: float
     iou: float
     alpha: float
     gamma: float
+    iou_of_all: bool = False
+    iou_absolute: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class PointSites:
+    """Where the mask losses are taken instead of at every pixel.
+
+    Attributes:
+        logits: (B, N, M, P) of the candidates at P points.
+        targets: (B, N, P) float32 in 0..1, of the truth.
+    """
+
+    logits: Tensor
+    targets: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +55,7 @@ class ObjectLosses:
     Attributes:
         total: what is minimised.
         focal, dice: of the winning candidate.
-        iou_error: squared error of the winner's predicted IoU.
+        iou_error: error of the predicted IoU, of the winner or averaged over candidates.
         iou: true IoU of the winner at threshold 0.
         winner: int64 index of the candidate with the least `focal.weight * focal + dice.weight * dice`.
     """
@@ -97,9 +120,15 @@ def mask_iou(predicted: Tensor, targets: Tensor) -> Tensor:
 
 
 def object_losses(
-    logits: Tensor, predicted_iou: Tensor, targets: Tensor, object_valid: Tensor, *, weights: LossWeights
+    logits: Tensor,
+    predicted_iou: Tensor,
+    targets: Tensor,
+    object_valid: Tensor,
+    *,
+    weights: LossWeights,
+    points: PointSites | None = None,
 ) -> ObjectLosses:
-    """Losses of each object, with gradient only through its best candidate.
+    """Losses of each object, whose mask terms have a gradient only through its best candidate.
 
     Args:
         logits: (B, N, M, h, w) of M candidates.
@@ -107,19 +136,22 @@ def object_losses(
         targets: (B, N, h, w) bool.
         object_valid: (B, N) bool; what is False contributes neither value nor gradient.
         weights: see `LossWeights`.
+        points: where focal and dice are taken; at every pixel without. The true IoU is always that of all pixels.
     """
+    at, wanted = (logits, targets) if points is None else (points.logits[..., None, :], points.targets[..., None, :])
     with torch.no_grad():
         of_candidates = weights.focal * focal_loss(
-            logits, targets[:, :, None], alpha=weights.alpha, gamma=weights.gamma
-        ) + weights.dice * dice_loss(logits, targets[:, :, None])
+            at, wanted[:, :, None], alpha=weights.alpha, gamma=weights.gamma
+        ) + weights.dice * dice_loss(at, wanted[:, :, None])
         winner = of_candidates.argmin(-1)
+        ious = mask_iou(logits > 0, targets[:, :, None])
     pick = winner[..., None]
-    size = logits.shape[-2:]
-    best = logits.gather(2, pick[..., None, None].expand(*pick.shape, *size)).squeeze(2)
-    focal = focal_loss(best, targets, alpha=weights.alpha, gamma=weights.gamma)
-    dice = dice_loss(best, targets)
-    iou = mask_iou(best.detach() > 0, targets)
-    iou_error = (_float32(predicted_iou.gather(2, pick).squeeze(2)) - iou) ** 2
+    best = at.gather(2, pick[..., None, None].expand(*pick.shape, *at.shape[-2:])).squeeze(2)
+    focal = focal_loss(best, wanted, alpha=weights.alpha, gamma=weights.gamma)
+    dice = dice_loss(best, wanted)
+    errors = _float32(predicted_iou) - ious
+    errors = errors.abs() if weights.iou_absolute else errors**2
+    iou_error = errors.mean(-1) if weights.iou_of_all else errors.gather(2, pick).squeeze(2)
     total = weights.focal * focal + weights.dice * dice + weights.iou * iou_error
 
     def valid_only(values: Tensor) -> Tensor:
@@ -130,7 +162,7 @@ def object_losses(
         focal=valid_only(focal),
         dice=valid_only(dice),
         iou_error=valid_only(iou_error),
-        iou=valid_only(iou),
+        iou=valid_only(ious.gather(2, pick).squeeze(2)),
         winner=winner,
     )
 

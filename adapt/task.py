@@ -1,7 +1,6 @@
 """The one LightningModule: encode once, prompt, decode, sum the losses. Everything it uses is handed to it."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +12,11 @@ from torchmetrics import MeanMetric
 
 from adapt.errors import RunError
 from adapt.frames import Frame, logits_to_image_frame
-from adapt.losses import LossWeights, ObjectLosses, mask_iou, mean_over_objects, object_losses, resize_targets
-from adapt.prompts import PromptSimulation, box_prompts, draw_prompts, tight_boxes
+from adapt.losses import mask_iou, mean_over_objects
+from adapt.prompts import PromptSimulation, Session, box_prompts, draw_prompts, tight_boxes
 from adapt.samples import Batch
 from adapt.segmenters import ImageFeatures, PromptableSegmenter
+from adapt.session import Objective, most_confident, session_losses
 from adapt.tuning import trainable_names
 
 
@@ -45,52 +45,6 @@ class OptimizationPlan:
         return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def prompted_losses(
-    segmenter: PromptableSegmenter,
-    features: ImageFeatures,
-    batch: Batch,
-    *,
-    epoch: int,
-    simulation: PromptSimulation,
-    weights: LossWeights,
-) -> tuple[ObjectLosses, Tensor]:
-    """Losses of all valid objects of a batch, each prompted by a click or a box.
-
-    A click is ambiguous and gets three candidates; a box gets the single-mask output (Segment Anything,
-    appendix A). So the images of a batch are decoded in two parts.
-
-    Returns:
-        Losses of all B * N objects in one dimension, the images with clicks first, and their validity (B * N,).
-    """
-    by_box, clicks, boxes = draw_prompts(
-        batch.masks, batch.extents, batch.object_valid, batch.sample_keys, epoch=epoch, simulation=simulation
-    )
-    targets = resize_targets(batch.masks, segmenter.spec.mask_size)
-    parts: list[ObjectLosses] = []
-    valid: list[Tensor] = []
-    for prompted, prompts, multimask in ((~by_box, clicks, True), (by_box, boxes, False)):
-        chosen = prompted.nonzero().squeeze(1)
-        if not len(chosen):
-            continue
-        here = batch.object_valid[chosen]
-        predictions = segmenter.decode(features.select(chosen), prompts.select(chosen), multimask=multimask)
-        parts.append(object_losses(predictions.logits, predictions.iou, targets[chosen], here, weights=weights))
-        valid.append(here.flatten())
-
-    def joined(of_part: Callable[[ObjectLosses], Tensor]) -> Tensor:
-        return torch.cat([of_part(part).flatten() for part in parts])
-
-    losses = ObjectLosses(
-        total=joined(lambda part: part.total),
-        focal=joined(lambda part: part.focal),
-        dice=joined(lambda part: part.dice),
-        iou_error=joined(lambda part: part.iou_error),
-        iou=joined(lambda part: part.iou),
-        winner=joined(lambda part: part.winner),
-    )
-    return losses, torch.cat(valid)
-
-
 class AdaptTask(lightning.LightningModule):
     """Training and validation of a segmenter whose trainable parameters are already chosen."""
 
@@ -99,12 +53,13 @@ class AdaptTask(lightning.LightningModule):
         segmenter: PromptableSegmenter,
         *,
         simulation: PromptSimulation,
-        weights: LossWeights,
+        session: Session,
+        objective: Objective,
         plan: OptimizationPlan,
     ) -> None:
         super().__init__()
         self.segmenter = segmenter
-        self.simulation, self.weights, self._plan = simulation, weights, plan
+        self.simulation, self.session, self.objective, self._plan = simulation, session, objective, plan
         self._encoder_trains = any(parameter.requires_grad for parameter in segmenter.encoder.parameters())
         self.click_iou, self.box_iou = MeanMetric(), MeanMetric()
 
@@ -120,13 +75,15 @@ class AdaptTask(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The mean loss over the batch's objects."""
-        losses, valid = prompted_losses(
+        losses, valid = session_losses(
             self.segmenter,
             self.encode(batch),
             batch,
             epoch=self.current_epoch,
+            step=batch_idx,
             simulation=self.simulation,
-            weights=self.weights,
+            session=self.session,
+            objective=self.objective,
         )
         loss = mean_over_objects(losses.total, valid)
         figures = {
@@ -162,8 +119,7 @@ class AdaptTask(lightning.LightningModule):
         frame = Frame(self.segmenter.spec.image_size, self.segmenter.spec.image_size, self.segmenter.spec.image_size)
         for metric, prompts, multimask in ((self.click_iou, clicks, True), (self.box_iou, boxes, False)):
             predictions = self.segmenter.decode(features, prompts, multimask=multimask)
-            answer = predictions.iou.argmax(-1)[..., None, None, None].expand(-1, -1, 1, *predictions.logits.shape[-2:])
-            masks = logits_to_image_frame(predictions.logits.gather(2, answer).squeeze(2), frame) > 0
+            masks = logits_to_image_frame(most_confident(predictions), frame) > 0
             metric.update(mask_iou(masks, batch.masks)[batch.object_valid])
 
     def on_validation_epoch_end(self) -> None:

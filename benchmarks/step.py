@@ -24,7 +24,7 @@ from adapt import build
 from adapt.losses import mean_over_objects
 from adapt.recipe import find_recipe, load_recipe
 from adapt.samples import Batch
-from adapt.task import prompted_losses
+from adapt.session import session_losses
 
 WARM_UP = 3
 PARTS = ("load", "encode", "prompts, decode, loss", "backward", "optimiser")
@@ -65,8 +65,15 @@ def measure(name: str, overrides: list[str], steps: int, console: Console) -> di
         with timed("encode"):
             features = task.encode(batch)
         with timed("prompts, decode, loss"):
-            losses, valid = prompted_losses(
-                segmenter, features, batch, epoch=0, simulation=task.simulation, weights=task.weights
+            losses, valid = session_losses(
+                segmenter,
+                features,
+                batch,
+                epoch=0,
+                step=0,
+                simulation=task.simulation,
+                session=task.session,
+                objective=task.objective,
             )
             loss = mean_over_objects(losses.total, valid)
         with timed("backward"):

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from adapt.losses import (
     LossWeights,
+    PointSites,
     dice_loss,
     focal_loss,
     mask_iou,
@@ -262,3 +264,39 @@ def test_targets_of_the_right_size_stay() -> None:
     assert torch.equal(resize_targets(masks, 16), masks)
     assert resize_targets(masks, 4).shape == (2, 3, 4, 4)
     assert resize_targets(masks, 4).dtype == torch.bool
+
+
+def test_the_iou_head_learns_from_the_winner_or_from_all_by_either_error() -> None:
+    logits, predicted, targets, valid = _objects()
+    ious = mask_iou(logits > 0, targets[:, :, None])
+    of_winner = object_losses(logits, predicted, targets, valid, weights=WEIGHTS)
+    pick = of_winner.winner[..., None]
+    for absolute in (False, True):
+        errors = (predicted - ious).abs() if absolute else (predicted - ious) ** 2
+        expected = {False: errors.gather(2, pick).squeeze(2), True: errors.mean(-1)}
+        for of_all in (False, True):
+            weights = replace(WEIGHTS, iou_of_all=of_all, iou_absolute=absolute)
+            found = object_losses(logits, predicted, targets, valid, weights=weights)
+            torch.testing.assert_close(found.iou_error, torch.where(valid, expected[of_all], 0.0))
+            torch.testing.assert_close(found.total - found.iou_error, of_winner.total - of_winner.iou_error)
+
+
+def test_all_candidates_train_the_iou_head_and_the_winner_alone_the_mask() -> None:
+    logits, predicted, targets, valid = _objects()
+    logits.requires_grad_()
+    predicted.requires_grad_()
+    losses = object_losses(logits, predicted, targets, valid, weights=replace(WEIGHTS, iou_of_all=True))
+    losses.total.sum().backward()
+    assert logits.grad is not None and predicted.grad is not None
+    assert (predicted.grad[valid] != 0).all() and (predicted.grad[~valid] == 0).all()
+    touched = logits.grad.flatten(3).abs().sum(-1) > 0
+    assert torch.equal(touched.sum(-1), valid.long())
+
+
+def test_losses_at_every_pixel_as_points_are_those_of_the_mask() -> None:
+    logits, predicted, targets, valid = _objects()
+    points = PointSites(logits.flatten(3), targets.flatten(2).float())
+    at_points = object_losses(logits, predicted, targets, valid, weights=WEIGHTS, points=points)
+    at_pixels = object_losses(logits, predicted, targets, valid, weights=WEIGHTS)
+    for name in ("total", "focal", "dice", "iou", "winner"):
+        torch.testing.assert_close(getattr(at_points, name), getattr(at_pixels, name))

@@ -6,14 +6,17 @@ import itertools
 import pytest
 import torch
 
-from adapt.losses import LossWeights, mean_over_objects
-from adapt.prompts import PromptSimulation
+from adapt.losses import LossWeights, ObjectLosses, mean_over_objects
+from adapt.prompts import PromptSimulation, Session
 from adapt.samples import Batch
-from adapt.segmenters import PromptableSegmenter, load_segmenter
-from adapt.task import AdaptTask, OptimizationPlan, prompted_losses
+from adapt.segmenters import ImageFeatures, PromptableSegmenter, load_segmenter
+from adapt.session import Objective, session_losses
+from adapt.task import AdaptTask, OptimizationPlan
 from adapt.tuning import trainable_names, tune_decoder
 
+SINGLE = Session(corrections=0, clicks_per_round=1, idle_rounds=0, truth_click_chance=0, mask_prompts=True)
 WEIGHTS = LossWeights(focal=20, dice=1, iou=1, alpha=0.25, gamma=2)
+PLAIN = Objective(weights=WEIGHTS, at="mask", points=0)
 
 
 def simulation(box_chance: float) -> PromptSimulation:
@@ -71,14 +74,32 @@ def one_image(batch: Batch, image: int, objects: int) -> Batch:
     )
 
 
+def losses_with_graph(
+    segmenter: PromptableSegmenter,
+    batch: Batch,
+    *,
+    box_chance: float = 0.5,
+    session: Session = SINGLE,
+    objective: Objective = PLAIN,
+    features: ImageFeatures | None = None,
+) -> tuple[ObjectLosses, torch.Tensor]:
+    return session_losses(
+        segmenter,
+        segmenter.encode(batch.images) if features is None else features,
+        batch,
+        epoch=0,
+        step=0,
+        simulation=simulation(box_chance),
+        session=session,
+        objective=objective,
+    )
+
+
 def losses_of(
     segmenter: PromptableSegmenter, batch: Batch, box_chance: float = 0.5
 ) -> tuple[torch.Tensor, torch.Tensor]:
     with torch.no_grad():
-        features = segmenter.encode(batch.images)
-        losses, valid = prompted_losses(
-            segmenter, features, batch, epoch=0, simulation=simulation(box_chance), weights=WEIGHTS
-        )
+        losses, valid = losses_with_graph(segmenter, batch, box_chance=box_chance)
     return losses.total, valid
 
 
@@ -99,12 +120,12 @@ def test_a_batch_is_the_mean_over_objects_of_its_images_alone(tiny: PromptableSe
 
 
 def test_a_step_runs_the_encoder_once_without_a_graph(tiny: PromptableSegmenter) -> None:
-    task = AdaptTask(tiny, simulation=simulation(0.5), weights=WEIGHTS, plan=plan())
+    task = AdaptTask(tiny, simulation=simulation(0.5), session=SINGLE, objective=PLAIN, plan=plan())
     calls = []
     handle = tiny.encoder.register_forward_hook(lambda module, inputs, output: calls.append(len(inputs[0])))
     batch = make_batch()
     features = task.encode(batch)
-    losses, valid = prompted_losses(tiny, features, batch, epoch=0, simulation=task.simulation, weights=task.weights)
+    losses, valid = losses_with_graph(tiny, batch, features=features)
     handle.remove()
     assert calls == [3]
     assert not features.embedding.requires_grad
@@ -119,9 +140,7 @@ def test_a_step_runs_the_encoder_once_without_a_graph(tiny: PromptableSegmenter)
 def test_every_trainable_parameter_takes_part_whatever_was_drawn(tiny: PromptableSegmenter, box_chance: float) -> None:
     # DistributedDataParallel hangs on parameters that get no gradient in some step
     batch = make_batch()
-    losses, valid = prompted_losses(
-        tiny, tiny.encode(batch.images), batch, epoch=0, simulation=simulation(box_chance), weights=WEIGHTS
-    )
+    losses, valid = losses_with_graph(tiny, batch, box_chance=box_chance)
     mean_over_objects(losses.total, valid).backward()
     assert all(p.grad is not None for _, p in tiny.named_parameters() if p.requires_grad)
     for parameter in tiny.mask_decoder.parameters():
@@ -129,7 +148,7 @@ def test_every_trainable_parameter_takes_part_whatever_was_drawn(tiny: Promptabl
 
 
 def test_fitting_puts_only_what_trains_into_training_mode(tiny: PromptableSegmenter) -> None:
-    task = AdaptTask(tiny, simulation=simulation(0.5), weights=WEIGHTS, plan=plan())
+    task = AdaptTask(tiny, simulation=simulation(0.5), session=SINGLE, objective=PLAIN, plan=plan())
     task.train()
     task.on_fit_start()
     assert not any(module.training for module in tiny.encoder.modules())
@@ -152,7 +171,7 @@ def test_a_constant_schedule_stays_and_a_short_run_still_warms_up() -> None:
 
 
 def test_checkpoints_hold_what_trains_and_put_it_back(tiny: PromptableSegmenter) -> None:
-    task = AdaptTask(copy.deepcopy(tiny), simulation=simulation(0.5), weights=WEIGHTS, plan=plan())
+    task = AdaptTask(copy.deepcopy(tiny), simulation=simulation(0.5), session=SINGLE, objective=PLAIN, plan=plan())
     checkpoint = {"state_dict": task.state_dict()}
     task.on_save_checkpoint(checkpoint)
     saved = {name: tensor.clone() for name, tensor in checkpoint["state_dict"].items()}
@@ -166,6 +185,6 @@ def test_checkpoints_hold_what_trains_and_put_it_back(tiny: PromptableSegmenter)
 
 
 def test_tuned_weights_that_do_not_match_are_refused(tiny: PromptableSegmenter) -> None:
-    task = AdaptTask(tiny, simulation=simulation(0.5), weights=WEIGHTS, plan=plan())
+    task = AdaptTask(tiny, simulation=simulation(0.5), session=SINGLE, objective=PLAIN, plan=plan())
     with pytest.raises(KeyError, match="tuned weights differ"):
         task.load_tuned({"segmenter.model.mask_decoder.iou_token.weight": torch.zeros(1, 128)})

@@ -1,5 +1,7 @@
 """Prompts: what a user would click or draw, simulated for training and fixed for evaluation."""
 
+from adapt.prompts.corrections import Session, draw_corrections, idle_rounds
+from adapt.prompts.draws import draw_keys, mix, object_keys, uniform
 from adapt.prompts.fixed import center_points, tight_boxes
 from adapt.prompts.prompts import PADDING, Prompts, box_prompts, point_prompts
 from adapt.prompts.simulate import PromptSimulation, draw_clicks, draw_prompts, jitter_boxes
@@ -8,11 +10,18 @@ __all__ = [
     "PADDING",
     "PromptSimulation",
     "Prompts",
+    "Session",
     "box_prompts",
     "center_points",
     "draw_clicks",
+    "draw_corrections",
+    "draw_keys",
     "draw_prompts",
+    "idle_rounds",
     "jitter_boxes",
+    "mix",
+    "object_keys",
     "point_prompts",
     "tight_boxes",
+    "uniform",
 ]

@@ -1,7 +1,7 @@
 """The prompts of a batch, in the model frame."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -44,6 +44,16 @@ class Prompts:
     def to(self, device: torch.device) -> "Prompts":
         """The same prompts on another device."""
         return self._each(lambda values: values.to(device))
+
+    def add_clicks(self, points: Tensor, labels: Tensor) -> "Prompts":
+        """The same prompts with more clicks: (B, N, K, 2) float32 xy and (B, N, K) int64 labels."""
+        if self.points is None or self.point_labels is None:
+            return replace(self, points=points, point_labels=labels)
+        return replace(
+            self,
+            points=torch.cat((self.points, points), dim=2),
+            point_labels=torch.cat((self.point_labels, labels), dim=2),
+        )
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Prompts":
         return Prompts(

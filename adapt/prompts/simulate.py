@@ -28,12 +28,14 @@ class PromptSimulation:
         box_chance: chance that an image is prompted by boxes.
         box_noise: standard deviation of a corner's shift, as a share of the box side.
         box_noise_max: largest shift, in pixels of a model frame of 1024.
+        uniform_noise: draw the shift evenly from within `box_noise` of the side, as SAM 2 does, not from a Gaussian.
     """
 
     seed: int
     box_chance: float
     box_noise: float
     box_noise_max: float
+    uniform_noise: bool = False
 
 
 def draw_clicks(masks: Tensor, u: Tensor) -> Tensor:
@@ -58,8 +60,10 @@ def draw_clicks(masks: Tensor, u: Tensor) -> Tensor:
     return torch.where(count[..., None] > 0, points, 0).float()
 
 
-def jitter_boxes(boxes: Tensor, extents: Tensor, keys: Tensor, *, noise: float, max_shift: float) -> Tensor:
-    """Boxes whose corners are shifted by Gaussian noise, limited, and clipped to the image.
+def jitter_boxes(
+    boxes: Tensor, extents: Tensor, keys: Tensor, *, noise: float, max_shift: float, evenly: bool = False
+) -> Tensor:
+    """Boxes whose corners are shifted by noise, limited, and clipped to the image.
 
     Args:
         boxes: (B, N, 4) float32 XYXY, model frame.
@@ -67,12 +71,17 @@ def jitter_boxes(boxes: Tensor, extents: Tensor, keys: Tensor, *, noise: float, 
         keys: (B, N) int64, one a box.
         noise: standard deviation as a share of the box side (width for x, height for y).
         max_shift: largest shift, pixels of the model frame.
+        evenly: uniform noise within `noise` of the side, rather than Gaussian.
 
     Returns:
         (B, N, 4) float32 XYXY with x0 <= x1 and y0 <= y1.
     """
     sides = (boxes[..., 2:] - boxes[..., :2] + 1).repeat(1, 1, 2)
-    shift = torch.stack([normal(keys, PURPOSE_BOX + corner) for corner in range(4)], dim=-1) * noise * sides
+
+    def draw(purpose: int) -> Tensor:
+        return uniform(keys, purpose) * 2 - 1 if evenly else normal(keys, purpose)
+
+    shift = torch.stack([draw(PURPOSE_BOX + corner) for corner in range(4)], dim=-1) * noise * sides
     corners = (boxes + shift.clamp(-max_shift, max_shift)).unflatten(-1, (2, 2))
     corners = corners.clamp(min=0).minimum((extents - 1)[:, None, None, :])
     return torch.cat((corners.amin(-2), corners.amax(-2)), dim=-1)
@@ -110,5 +119,6 @@ def draw_prompts(
         keys,
         noise=simulation.box_noise,
         max_shift=simulation.box_noise_max * masks.shape[-1] / REFERENCE_SIZE,
+        evenly=simulation.uniform_noise,
     )
     return by_box, point_prompts(clicks, object_valid), box_prompts(boxes, object_valid)

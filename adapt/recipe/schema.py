@@ -67,25 +67,54 @@ class AugmentSettings(Settings):
 
 
 class PromptSettings(Settings):
-    """The prompts that training simulates, drawn anew each epoch."""
+    """The interactive session that training simulates (SAM, appendix A), drawn anew each epoch."""
 
-    box_chance: Share = Field(0.5, description="Chance that an image is prompted by boxes rather than by clicks.")
+    box_chance: Share = Field(
+        0.5,
+        description="Chance that an image is first prompted by boxes, not clicks; 1: boxes only, 0: clicks only.",
+    )
     box_noise: Share = Field(
         0.1, description="Noise of a box corner: standard deviation as a share of the box's side (SAM, appendix A)."
     )
     box_noise_max: float = Field(
         20.0, ge=0, description="Largest shift of a box corner, in pixels of a model input of 1024."
     )
+    box_noise_kind: Literal["gaussian", "uniform"] = Field(
+        "gaussian", description="gaussian (SAM), or uniform within the same share of the side (SAM 2)."
+    )
+    corrections: int = Field(8, ge=0, description="Rounds after the first prompt in which what is wrong is clicked on.")
+    clicks_per_round: int = Field(1, ge=1, description="New clicks in each of these rounds.")
+    idle_rounds: int = Field(
+        2, ge=0, description="Rounds without a new click: the last one, and the others at random places before it."
+    )
+    truth_click_chance: Share = Field(0.0, description="Chance that a click is drawn from the truth, not the error.")
+    mask_prompts: bool = Field(True, description="Feed the logits of the previous mask back as a prompt.")
+
+    @model_validator(mode="after")
+    def _idle_rounds_follow_something(self) -> "PromptSettings":
+        if self.idle_rounds and not self.mask_prompts:
+            raise ValueError("idle_rounds without mask_prompts would repeat a round; set idle_rounds to 0")
+        return self
 
 
 class LossSettings(Settings):
-    """focal_weight * focal + dice_weight * dice on the best candidate, plus iou_weight * MSE of the IoU head."""
+    """focal_weight * focal + dice_weight * dice on the best candidate, plus iou_weight * error of the IoU head."""
 
     focal_weight: float = Field(20.0, ge=0)
     dice_weight: float = Field(1.0, ge=0)
     iou_weight: float = Field(1.0, ge=0)
     focal_alpha: Share = Field(0.25, description="Weight of foreground pixels; 1 - alpha is the background's.")
     focal_gamma: float = Field(2.0, ge=0, description="Focusing exponent; 0 is weighted cross-entropy.")
+    iou_learns_from: Literal["winner", "all"] = Field(
+        "winner", description="The IoU head learns from the winning candidate (SAM), or from all of them (SAM 2)."
+    )
+    iou_error: Literal["squared", "absolute"] = Field("squared", description="squared (SAM) or absolute (SAM 2).")
+    at: Literal["mask", "image", "points"] = Field(
+        "mask",
+        description="Where focal and dice are taken: mask size (a quarter of the input's side), the input's full "
+        "size, or uncertain points (PointRend): memory between the two, borders as sharp as the full size.",
+    )
+    points: int = Field(12_544, ge=16, description="With at: points, how many an object.")
 
 
 class OptimizerSettings(Settings):
@@ -135,10 +164,28 @@ class WandbSettings(Settings):
     offline: bool = Field(False, description="Write locally only; `wandb sync` uploads later.")
 
 
+PRESETS: dict[str, dict[str, dict[str, object]]] = {
+    "sam": {},
+    "sam2": {
+        "prompts": {
+            "box_noise_kind": "uniform",
+            "corrections": 7,
+            "idle_rounds": 0,
+            "truth_click_chance": 0.1,
+        },
+        "loss": {"iou_learns_from": "all", "iou_error": "absolute", "at": "image"},
+    },
+}
+"""Training as in the papers: Segment Anything is the default of every field, SAM 2 (appendix D) differs in these."""
+
+
 class Recipe(Settings):
     """One run, from data to report."""
 
     description: str = Field("", description="One line, shown by `recipes list`.")
+    preset: Literal["sam", "sam2"] = Field(
+        "sam", description="Prompts and loss as in the paper of this name; what the recipe itself says goes first."
+    )
     seed: int = Field(0, ge=0, le=2**32 - 1, description="Every random draw of the run derives from it.")
     output: str = Field("runs", min_length=1, description="Folder that receives <recipe>/<time>/ for each run.")
     cache: str = Field("~/.cache/adapt", min_length=1, description="Folder for prepared data.")
@@ -154,3 +201,15 @@ class Recipe(Settings):
     optimizer: OptimizerSettings = OptimizerSettings()
     trainer: TrainerSettings = TrainerSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset_fills_gaps(cls, values: object) -> object:
+        preset = PRESETS.get(str(values.get("preset", "sam"))) if isinstance(values, dict) else None
+        if not preset or not isinstance(values, dict):
+            return values
+        filled = dict(values)
+        for section, settings in preset.items():
+            own = values.get(section, {})
+            filled[section] = {**settings, **own} if isinstance(own, dict) else own
+        return filled

@@ -251,3 +251,23 @@ def test_any_text_or_number_comes_back_from_yaml(group: str, revision: str, rate
         }
     )
     assert Recipe.model_validate(parse_yaml(as_yaml(recipe), name="here").tree) == recipe
+
+
+def test_a_preset_fills_what_the_recipe_does_not_say(tmp_path: Path) -> None:
+    path = _write(tmp_path, MINIMAL + "preset: sam2\nprompts: {corrections: 3}\nloss: {focal_weight: 10.0}\n")
+    recipe = load_recipe(path)
+    assert (recipe.prompts.corrections, recipe.prompts.idle_rounds, recipe.prompts.truth_click_chance) == (3, 0, 0.1)
+    assert (recipe.loss.at, recipe.loss.iou_learns_from, recipe.loss.focal_weight) == ("image", "all", 10.0)
+    assert load_recipe(path, ["loss.at=mask"]).loss.at == "mask"
+    assert load_recipe(_write(tmp_path, as_yaml(recipe))) == recipe  # written out whole, it stays what it is
+
+
+def test_the_default_session_is_the_papers(tmp_path: Path) -> None:
+    prompts = load_recipe(_write(tmp_path, MINIMAL)).prompts
+    assert 1 + prompts.corrections + prompts.idle_rounds == 11
+    assert load_recipe(_write(tmp_path, MINIMAL + "preset: sam\n")).prompts == prompts
+
+
+def test_idle_rounds_need_a_mask_to_refine(tmp_path: Path) -> None:
+    message = _refusal(_write(tmp_path, MINIMAL + "prompts: {mask_prompts: false}\n"))
+    assert "idle_rounds without mask_prompts would repeat a round; set idle_rounds to 0" in message

@@ -67,7 +67,7 @@ def test_one_problem_is_counted_as_one(tmp_path: Path) -> None:
     ("text", "place", "remedy"),
     [
         ("sed: 1\n", "mine.yaml:2  sed = 1", "did you mean seed?"),
-        ("quux: 1\n", "mine.yaml:2  quux = 1", "unknown key; allowed: description, seed, output"),
+        ("quux: 1\n", "mine.yaml:2  quux = 1", "unknown key; allowed: description, preset, seed, output"),
         ("seed: '1'\n", "mine.yaml:2  seed = '1'", "valid integer, not text"),
         ("seed: 1.5\n", "mine.yaml:2  seed = 1.5", "integer"),
         ("seed: true\n", "mine.yaml:2  seed = True", "valid integer, not true or false"),
