@@ -2,7 +2,7 @@
 
 from adapt.prompts.corrections import Session, draw_corrections, idle_rounds
 from adapt.prompts.draws import draw_keys, mix, object_keys, uniform
-from adapt.prompts.fixed import center_points, tight_boxes
+from adapt.prompts.fixed import center_points, correction_points, tight_boxes
 from adapt.prompts.prompts import PADDING, Prompts, box_prompts, point_prompts
 from adapt.prompts.simulate import PromptSimulation, draw_clicks, draw_prompts, jitter_boxes
 
@@ -13,6 +13,7 @@ __all__ = [
     "Session",
     "box_prompts",
     "center_points",
+    "correction_points",
     "draw_clicks",
     "draw_corrections",
     "draw_keys",

@@ -36,13 +36,45 @@ def center_points(masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     Returns:
         (N, 2) float32 xy, pixel indices.
     """
-    points = np.zeros((len(masks), 2), dtype=np.float32)
-    for index, mask in enumerate(masks):  # OpenCV's exact distance transform takes one mask at a time
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        top, left = rows[0], columns[0]
-        # cut to the object and padded by one background pixel, its distances to the background are the same
-        padded = np.pad(mask[top : rows[-1] + 1, left : columns[-1] + 1].astype(np.uint8), 1)
-        distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-        row, column = np.unravel_index(int(distance.argmax()), distance.shape)
-        points[index] = left + column, top + row
-    return points
+    return np.array([_deepest(mask)[1] for mask in masks], dtype=np.float32).reshape(-1, 2)
+
+
+def correction_points(
+    truth: npt.NDArray[np.bool_], answers: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """The next click of a user who mends the worst first: the centre of the largest error region.
+
+    Largest is the missed or the spilled region whose deepest pixel is farthest from its border, and that pixel is
+    clicked (RITM: Sofiiuk et al., 2022, section 4.1). The image border counts as a border.
+
+    Args:
+        truth: (N, H, W) bool, none empty.
+        answers: (N, H, W) bool.
+
+    Returns:
+        (N, 2) float32 xy and (N,) int64 labels: 1 where the object was missed, 0 where the answer spilled. An answer
+        without a fault is clicked at the centre of the object.
+    """
+    points = np.zeros((len(truth), 2), dtype=np.float32)
+    labels = np.ones(len(truth), dtype=np.int64)
+    for index, (wanted, given) in enumerate(zip(truth, answers, strict=True)):
+        missed, missed_point = _deepest(wanted & ~given)
+        spilled, spilled_point = _deepest(given & ~wanted)
+        labels[index] = int(missed >= spilled)
+        points[index] = missed_point if missed >= spilled else spilled_point
+        if missed == spilled == 0:
+            points[index] = _deepest(wanted)[1]
+    return points, labels
+
+
+def _deepest(mask: npt.NDArray[np.bool_]) -> tuple[float, tuple[int, int]]:
+    """Distance to the border of the pixel that is farthest from it, and its xy; (0, (0, 0)) for an empty mask."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return 0.0, (0, 0)
+    top, left = int(rows[0]), int(columns[0])
+    # cut to the mask and padded by one background pixel, its distances to the background are the same
+    padded = np.pad(mask[top : rows[-1] + 1, left : columns[-1] + 1].view(np.uint8), 1)
+    distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    row, column = np.unravel_index(int(distance.argmax()), distance.shape)
+    return float(distance[row, column]), (left + int(column), top + int(row))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from adapt.prompts import center_points, tight_boxes
+from adapt.prompts import center_points, correction_points, tight_boxes
 
 MASKS = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=3, max_dims=3, max_side=9), elements=st.booleans())
 
@@ -73,3 +73,28 @@ def test_a_single_pixel_is_its_own_centre() -> None:
     mask = np.zeros((1, 5, 7), dtype=bool)
     mask[0, 4, 6] = True
     assert center_points(mask).tolist() == [[6.0, 4.0]]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_next_click_is_the_deepest_pixel_of_what_is_wrong(seed: int) -> None:
+    truth = np.stack([_blob(seed, (50, 60)), _blob(seed + 10, (50, 60))])
+    answers = np.stack([_blob(seed + 20, (50, 60)), _blob(seed + 30, (50, 60))])
+    points, labels = correction_points(truth, answers)
+    for wanted, given_, (x, y), label in zip(truth, answers, points.astype(int), labels, strict=True):
+        depths = [
+            ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
+            for region in (given_ & ~wanted, wanted & ~given_)
+        ]
+        assert depths[label][y, x] == pytest.approx(max(depth.max() for depth in depths), abs=1e-4)
+
+
+def test_an_answer_without_a_fault_is_clicked_at_the_centre() -> None:
+    mask = _blob(0, (30, 30))[None]
+    points, labels = correction_points(mask, mask.copy())
+    assert np.array_equal(points, center_points(mask)) and labels.tolist() == [1]
+
+
+def test_an_empty_answer_is_clicked_as_missed() -> None:
+    mask = _blob(1, (30, 30))[None]
+    points, labels = correction_points(mask, np.zeros_like(mask))
+    assert np.array_equal(points, center_points(mask)) and labels.tolist() == [1]
