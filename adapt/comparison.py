@@ -12,6 +12,7 @@ from adapt.datamodules import SegmentationDataModule, Splits, Store, test_only
 from adapt.errors import DataError, RunError
 from adapt.evaluate import (
     MODELS,
+    Measures,
     ObjectScore,
     ReportFacts,
     Results,
@@ -55,7 +56,9 @@ def compare(
     columns = (TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         samples = (data.store.sample(row) for row in progress.track(rows))
-        for of_sample in score_samples(samples, models, protocols=list(settings.protocols), device=device):
+        measures = Measures(clicks=settings.clicks, tolerance=settings.boundary_tolerance)
+        protocols = list(settings.protocols)
+        for of_sample in score_samples(samples, models, protocols=protocols, measures=measures, device=device):
             scores.extend(of_sample)
     results = summarise(scores, bootstrap_samples=settings.bootstrap_samples, seed=recipe.seed)
     facts: dict[str, object] = {

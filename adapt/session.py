@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from adapt.frames import Frame, logits_to_image_frame
 from adapt.losses import LossWeights, ObjectLosses, PointSites, object_losses, resize_targets
 from adapt.prompts import (
+    LARGEST_LOGIT,
     Prompts,
     PromptSimulation,
     Session,
@@ -30,8 +31,6 @@ from adapt.samples import Batch
 from adapt.segmenters import ImageFeatures, MaskPredictions, PromptableSegmenter
 from adapt.uncertain_points import OVERSAMPLING, UNCERTAIN_SHARE, sample_at, uncertain_points
 
-LARGEST_LOGIT = 32.0
-"""Bound of the logits that are fed back, as in Segment Anything's predictor."""
 PURPOSE_LOSS_POINTS = 100_000  # and the numbers after it, two a round
 
 

@@ -8,10 +8,10 @@ from test_task import PLAIN, SINGLE, losses_with_graph, make_batch
 from torch import nn
 
 from adapt.losses import mean_over_objects
-from adapt.prompts import PADDING, Prompts, Session, idle_rounds
+from adapt.prompts import LARGEST_LOGIT, PADDING, Prompts, Session, idle_rounds
 from adapt.samples import Batch
 from adapt.segmenters import ImageFeatures, MaskPredictions, PromptableSegmenter, load_segmenter
-from adapt.session import LARGEST_LOGIT, answer_in_model_frame
+from adapt.session import answer_in_model_frame
 from adapt.tuning import tune_decoder
 
 SAM = Session(corrections=8, clicks_per_round=1, idle_rounds=2, truth_click_chance=0.0, mask_prompts=True)

@@ -2,12 +2,13 @@
 
 from adapt.evaluate.gallery import draw_gallery
 from adapt.evaluate.html import ReportFacts, write_report
-from adapt.evaluate.protocols import ObjectScore, score_samples
 from adapt.evaluate.results import Results, summarise
+from adapt.evaluate.scoring import Measures, ObjectScore, score_samples
 from adapt.evaluate.tables import MODELS, print_table, write_tables
 
 __all__ = [
     "MODELS",
+    "Measures",
     "ObjectScore",
     "ReportFacts",
     "Results",

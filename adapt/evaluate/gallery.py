@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from adapt.evaluate.protocols import ObjectScore
+from adapt.evaluate.scoring import ObjectScore
 from adapt.evaluate.tables import MODELS, TITLES
 from adapt.files import write_file
 from adapt.formats import decode_masks

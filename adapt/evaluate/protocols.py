@@ -1,54 +1,40 @@
 """Prompt every test object the same way for each model, and score the masks in the image frame.
 
 Protocols: `one_click`, the pixel farthest from the object's border, three candidates; `box`, the tight box,
-the single-mask output. The candidate of highest predicted IoU is the answer (most confident); the candidate
-of highest true IoU is what a user would have chosen (oracle).
+the single-mask output; `jittered_box`, the box with corners off by 10 % of its side, as people draw it; `clicks`, one
+click and then the centre of the largest error again and again, each with the logits of the answer before it (RITM,
+Sofiiuk et al., 2022). The candidate of highest predicted IoU is the answer (most confident); the candidate of highest
+true IoU is what a user would have chosen (oracle).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from adapt.formats import encode_masks
-from adapt.frames import Frame, image_to_model_frame, logits_to_image_frame, to_model_frame
+from adapt.frames import Frame, logits_to_image_frame, to_model_frame
 from adapt.metrics import dice_of_counts, iou_of_counts
-from adapt.prompts import Prompts, box_prompts, center_points, point_prompts, tight_boxes
-from adapt.samples import Sample
+from adapt.prompts import (
+    LARGEST_LOGIT,
+    REFERENCE_SIZE,
+    Prompts,
+    box_prompts,
+    center_points,
+    correction_points,
+    draw_keys,
+    jitter_boxes,
+    object_keys,
+    point_prompts,
+    tight_boxes,
+)
+from adapt.samples import Sample, sample_key
 from adapt.segmenters import ImageFeatures, PromptableSegmenter
 
-CHUNK_PIXELS = 40_000_000
-"""Candidate pixels of the image frame that are decoded at once; bounds the memory, down to one object at a time."""
-
-
-@dataclass(frozen=True)
-class ObjectScore:
-    """One object, one protocol, one model.
-
-    Attributes:
-        index: of the object in its sample.
-        iou, dice: of the most confident candidate.
-        oracle_iou: of the best candidate.
-        predicted_iou: what the model expected of its answer.
-        mask: the answer, run-length encoded in the image frame.
-    """
-
-    model: str
-    protocol: str
-    sample_id: str
-    index: int
-    category: str
-    group: str
-    pixels: int
-    iou: float
-    oracle_iou: float
-    dice: float
-    predicted_iou: float
-    box_iou: float
-    mask: bytes
+JITTER, JITTER_MAX = 0.1, 20.0
+"""Of a jittered box (SAM, appendix A): standard deviation as a share of the side, largest shift in pixels at 1024."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +47,7 @@ class Truth:
         boxes: (N, 4) float32 XYXY, tight.
         pixels: N areas.
         box_ious: N IoUs of the filled tight box: what a box is worth without a model.
+        keys: (N,) int64, from which what is drawn for an object comes.
     """
 
     masks: Tensor
@@ -68,9 +55,11 @@ class Truth:
     boxes: Tensor
     pixels: npt.NDArray[np.int64]
     box_ious: npt.NDArray[np.float64]
+    keys: Tensor
 
 
-def _truth(sample: Sample, device: torch.device) -> Truth:
+def truth_of(sample: Sample, device: torch.device) -> Truth:
+    """What is known of a sample, with its masks on `device`."""
     masks = torch.from_numpy(sample.masks)
     boxes = tight_boxes(masks)
     pixels = _count(masks)
@@ -81,6 +70,7 @@ def _truth(sample: Sample, device: torch.device) -> Truth:
         boxes=boxes,
         pixels=pixels,
         box_ious=pixels / box_areas,
+        keys=object_keys(draw_keys(torch.tensor([sample_key(sample.sample_id)]), seed=0, epoch=0), len(boxes))[0],
     )
 
 
@@ -90,6 +80,21 @@ def _count(masks: Tensor) -> npt.NDArray[np.int64]:
         return np.asarray(masks.sum((-2, -1)).cpu())
     flat = masks.flatten(0, -3).numpy()
     return np.array([np.count_nonzero(mask) for mask in flat], dtype=np.int64).reshape(masks.shape[:-2])
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How objects are prompted.
+
+    Attributes:
+        prompts: the first prompts of some of the objects.
+        multimask: whether the first answer is one of several candidates.
+        corrects: whether more clicks follow.
+    """
+
+    prompts: Callable[[Truth, slice, Frame], Prompts]
+    multimask: bool
+    corrects: bool = False
 
 
 def _one_click(truth: Truth, part: slice, frame: Frame) -> Prompts:
@@ -102,108 +107,91 @@ def _box(truth: Truth, part: slice, frame: Frame) -> Prompts:
     return box_prompts(boxes[None], torch.ones(1, len(boxes), dtype=torch.bool))
 
 
-@dataclass(frozen=True)
-class Protocol:
-    """How objects are prompted, and whether the answer is one of several candidates."""
+def _jittered_box(truth: Truth, part: slice, frame: Frame) -> Prompts:
+    exact = _box(truth, part, frame)
+    height, width = frame.resized
+    assert exact.boxes is not None
+    boxes = jitter_boxes(
+        exact.boxes,
+        torch.tensor([[width, height]], dtype=torch.float32),
+        truth.keys[None, part],
+        noise=JITTER,
+        max_shift=JITTER_MAX * frame.size / REFERENCE_SIZE,
+    )
+    return replace(exact, boxes=boxes)
 
-    prompts: Callable[[Truth, slice, Frame], Prompts]
-    multimask: bool
+
+PROTOCOLS = {
+    "one_click": Protocol(_one_click, multimask=True),
+    "box": Protocol(_box, multimask=False),
+    "jittered_box": Protocol(_jittered_box, multimask=False),
+    "clicks": Protocol(_one_click, multimask=True, corrects=True),
+}
 
 
-PROTOCOLS = {"one_click": Protocol(_one_click, multimask=True), "box": Protocol(_box, multimask=False)}
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Of n objects under one protocol.
+
+    Attributes:
+        masks: (n, H, W) bool, the last answers, image frame.
+        curves: (n, clicks) IoU of the answer after each prompt.
+        dice, predicted_iou, oracle_iou: (n,) of the last answer; the oracle is over its candidates.
+    """
+
+    masks: npt.NDArray[np.bool_]
+    curves: npt.NDArray[np.float64]
+    dice: npt.NDArray[np.float64]
+    predicted_iou: npt.NDArray[np.float32]
+    oracle_iou: npt.NDArray[np.float64]
 
 
-def score_samples(
-    samples: Iterable[Sample],
-    models: Mapping[str, PromptableSegmenter],
+def answers_of(
+    model: PromptableSegmenter,
+    features: ImageFeatures,
+    truth: Truth,
+    part: slice,
+    frame: Frame,
     *,
-    protocols: list[str],
-    device: torch.device,
-) -> Iterator[list[ObjectScore]]:
-    """Scores of each sample, one list a sample, as they come.
-
-    Models with equal encoders share one run of it an image.
+    how: Protocol,
+    clicks: int,
+) -> Answers:
+    """Prompt some objects of an image, and correct the answers if the protocol does.
 
     Args:
-        samples: in the image frame.
-        models: name (base, tuned) to segmenter, on `device`, in eval mode.
-        protocols: names of `PROTOCOLS`.
-        device: where the models are.
+        model: in eval mode.
+        features: of the image.
+        truth: of the image.
+        part: the objects.
+        frame: of the image.
+        how: see `Protocol`.
+        clicks: how many, if the protocol corrects.
     """
-    encoders = _shared_encoders(models)
-    for sample in samples:
-        with torch.inference_mode():
-            truth = _truth(sample, device)
-            features = {
-                name: model.encode(_image(sample, model).to(device))
-                for name, model in models.items()
-                if encoders[name] == name
-            }
-            scores = [
-                score
-                for name, model in models.items()
-                for protocol in protocols
-                for score in _scores(sample, truth, model, features[encoders[name]], name=name, protocol=protocol)
-            ]
-        yield scores  # outside the block: inference mode would last in the caller until the next sample
-
-
-def _image(sample: Sample, model: PromptableSegmenter) -> Tensor:
-    spec = model.spec
-    return image_to_model_frame(sample.image, size=spec.image_size, mean=spec.pixel_mean, std=spec.pixel_std)[None]
-
-
-def _shared_encoders(models: Mapping[str, PromptableSegmenter]) -> dict[str, str]:
-    """Model to the first model whose encoder has the same weights."""
-    first: dict[str, str] = {}
-    for name, model in models.items():
-        first[name] = next((other for other in first if _same_encoder(models[other], model)), name)
-    return first
-
-
-def _same_encoder(one: PromptableSegmenter, other: PromptableSegmenter) -> bool:
-    if one.encoder is other.encoder:
-        return True
-    left, right = one.encoder.state_dict(), other.encoder.state_dict()
-    return (
-        one.spec == other.spec
-        and left.keys() == right.keys()
-        and all(left[key].shape == right[key].shape and torch.equal(left[key], right[key]) for key in left)
+    device = truth.masks.device
+    wanted, pixels = truth.masks[part], truth.pixels[part, None]
+    prompts = how.prompts(truth, part, frame).to(device)
+    curves: list[npt.NDArray[np.float64]] = []
+    turns = clicks if how.corrects else 1
+    for turn in range(turns):
+        predictions = model.decode(features, prompts, multimask=how.multimask and turn == 0)
+        candidates = logits_to_image_frame(predictions.logits[0], frame) > 0
+        shared, areas = _count(candidates & wanted[:, None]), _count(candidates)
+        ious = iou_of_counts(shared, areas, pixels)
+        expected = predictions.iou[0].float().cpu().numpy()
+        answer = expected.argmax(axis=1)
+        each = np.arange(len(answer))
+        masks = candidates[each, torch.from_numpy(answer)].cpu().numpy()
+        curves.append(ious[each, answer])
+        if turn + 1 < turns:
+            points, labels = correction_points(wanted.cpu().numpy(), masks)
+            placed = to_model_frame(torch.from_numpy(points), frame)[None, :, None].to(device)
+            seen = predictions.logits[:, each, torch.from_numpy(answer)].clamp(-LARGEST_LOGIT, LARGEST_LOGIT)
+            prompts = prompts.add_clicks(placed, torch.from_numpy(labels)[None, :, None].to(device))
+            prompts = replace(prompts, masks=seen.unsqueeze(2))
+    return Answers(
+        masks=masks,
+        curves=np.stack(curves, axis=1),
+        dice=dice_of_counts(shared, areas, pixels)[each, answer],
+        predicted_iou=expected[each, answer],
+        oracle_iou=ious.max(axis=1),
     )
-
-
-def _scores(
-    sample: Sample, truth: Truth, model: PromptableSegmenter, features: ImageFeatures, *, name: str, protocol: str
-) -> Iterator[ObjectScore]:
-    height, width = sample.image.shape[:2]
-    frame = Frame(height, width, model.spec.image_size)
-    how = PROTOCOLS[protocol]
-    candidates = model.spec.candidates if how.multimask else 1
-    chunk = max(1, CHUNK_PIXELS // (candidates * max(height * width, model.spec.image_size**2)))
-    for start in range(0, len(sample.masks), chunk):
-        part = slice(start, start + chunk)
-        prompts = how.prompts(truth, part, frame).to(truth.masks.device)
-        predictions = model.decode(features, prompts, multimask=how.multimask)
-        masks = logits_to_image_frame(predictions.logits[0], frame) > 0
-        shared, areas = _count(masks & truth.masks[part, None]), _count(masks)
-        pixels = truth.pixels[part, None]
-        ious, dices = iou_of_counts(shared, areas, pixels), dice_of_counts(shared, areas, pixels)
-        predicted_iou = predictions.iou[0].float().cpu().numpy()
-        answer = predicted_iou.argmax(axis=1)
-        encoded = encode_masks(masks[torch.arange(len(answer)), torch.from_numpy(answer)].cpu().numpy())
-        for index, best in enumerate(answer):
-            yield ObjectScore(
-                model=name,
-                protocol=protocol,
-                sample_id=sample.sample_id,
-                index=start + index,
-                category=sample.categories[start + index],
-                group=sample.group,
-                pixels=int(truth.pixels[start + index]),
-                iou=float(ious[index, best]),
-                oracle_iou=float(ious[index].max()),
-                dice=float(dices[index, best]),
-                predicted_iou=float(predicted_iou[index, best]),
-                box_iou=float(truth.box_ious[start + index]),
-                mask=encoded[index],
-            )

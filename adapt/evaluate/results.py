@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from adapt.evaluate.protocols import ObjectScore
+from adapt.evaluate.scoring import ObjectScore
 from adapt.metrics import Interval, bootstrap_interval, group_means
 
 

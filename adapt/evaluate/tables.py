@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from adapt.evaluate.protocols import ObjectScore
 from adapt.evaluate.results import ModelFigures, Results
+from adapt.evaluate.scoring import ObjectScore
 from adapt.files import write_text
 
 TITLES = {"one_click": "one click", "box": "box"}

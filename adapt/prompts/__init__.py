@@ -3,11 +3,13 @@
 from adapt.prompts.corrections import Session, draw_corrections, idle_rounds
 from adapt.prompts.draws import draw_keys, mix, object_keys, uniform
 from adapt.prompts.fixed import center_points, correction_points, tight_boxes
-from adapt.prompts.prompts import PADDING, Prompts, box_prompts, point_prompts
-from adapt.prompts.simulate import PromptSimulation, draw_clicks, draw_prompts, jitter_boxes
+from adapt.prompts.prompts import LARGEST_LOGIT, PADDING, Prompts, box_prompts, point_prompts
+from adapt.prompts.simulate import REFERENCE_SIZE, PromptSimulation, draw_clicks, draw_prompts, jitter_boxes
 
 __all__ = [
+    "LARGEST_LOGIT",
     "PADDING",
+    "REFERENCE_SIZE",
     "PromptSimulation",
     "Prompts",
     "Session",

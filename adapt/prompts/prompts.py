@@ -8,6 +8,8 @@ from torch import Tensor
 
 PADDING = -10
 """Label of a point that is only there to fill the tensor (the value `transformers` gives it)."""
+LARGEST_LOGIT = 32.0
+"""Bound of the logits that are fed back as a mask prompt, as in Segment Anything's predictor."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -144,7 +144,15 @@ class TrainerSettings(Settings):
 class EvaluationSettings(Settings):
     """The protocols that compare the tuned model with the untouched one."""
 
-    protocols: list[Literal["one_click", "box"]] = Field(["one_click", "box"], min_length=1)
+    protocols: list[Literal["one_click", "box", "jittered_box", "clicks"]] = Field(
+        ["one_click", "box"],
+        min_length=1,
+        description="one_click, box, jittered_box (as people draw it), and clicks: one click, then corrections.",
+    )
+    clicks: int = Field(20, ge=1, description="Of the protocol clicks: how many (the cap of NoC).")
+    boundary_tolerance: float | None = Field(
+        None, gt=0, description="Distance of borders that still counts as right (mm, m, um or px); null: two pixels."
+    )
     bootstrap_samples: int = Field(10_000, ge=100, description="Resamples of the test groups for the interval.")
     gallery: int = Field(12, ge=0, description="Test objects drawn into the gallery: worst, middle and best.")
 

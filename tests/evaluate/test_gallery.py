@@ -50,6 +50,10 @@ def _score(answer: Mask, *, model: str, protocol: str, iou: float = 0.5, name: s
         dice=iou,
         predicted_iou=iou,
         box_iou=iou,
+        curve=(),
+        nsd=0.5,
+        hd95=3.0,
+        unit="mm",
         mask=encode_masks(answer[None])[0],
     )
 

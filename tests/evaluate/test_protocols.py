@@ -15,13 +15,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from adapt.evaluate import ObjectScore, protocols, score_samples
+from adapt.evaluate import Measures, ObjectScore, score_samples, scoring
 from adapt.formats import decode_masks
 from adapt.prompts import Prompts
 from adapt.samples import Sample
 from adapt.segmenters import ImageFeatures, MaskPredictions, SegmenterSpec, load_segmenter
 
 CPU = torch.device("cpu")
+GIVEN = {"measures": Measures(clicks=4, tolerance=None), "device": CPU}
 HEIGHT, WIDTH, SIZE = 60, 100, 64
 X_SCALE, Y_SCALE = 64 / 100, 38 / 60  # 60 rows become 38.4, rounded
 Answer = tuple[int, int, float]
@@ -97,7 +98,7 @@ ANSWERS: dict[tuple[int, int], list[Answer]] = {OBJECT: [(20, 69, 0.25), (20, 59
 
 
 def _score(model: Stub, protocol: str, *masks: npt.NDArray[np.bool_]) -> list[ObjectScore]:
-    (scores,) = score_samples([_sample(*masks)], {"base": model}, protocols=[protocol], device=CPU)
+    (scores,) = score_samples([_sample(*masks)], {"base": model}, protocols=[protocol], **GIVEN)
     return scores
 
 
@@ -133,7 +134,7 @@ def test_the_box_protocol_takes_the_single_mask() -> None:
 
 def test_only_a_click_asks_for_several_candidates() -> None:
     stub = Stub(ANSWERS)
-    list(score_samples([_sample(_columns(*OBJECT))], {"base": stub}, protocols=["box", "one_click"], device=CPU))
+    list(score_samples([_sample(_columns(*OBJECT))], {"base": stub}, protocols=["box", "one_click"], **GIVEN))
     asked = [
         (prompts.boxes is not None, prompts.points is not None, multimask) for _, prompts, multimask in stub.decoded
     ]
@@ -199,14 +200,14 @@ def test_the_encoder_gets_the_normalised_image_of_the_model_frame() -> None:
 def test_equal_encoders_run_once_an_image_whatever_the_protocols(names: list[str]) -> None:
     stubs = {name: Stub(ANSWERS) for name in names}
     samples = [_sample(_columns(*OBJECT), name=str(index)) for index in range(3)]
-    list(score_samples(samples, stubs, protocols=["one_click", "box"], device=CPU))
+    list(score_samples(samples, stubs, protocols=["one_click", "box"], **GIVEN))
     assert sum(len(stub.encoded) for stub in stubs.values()) == 3
 
 
 def test_different_encoders_run_once_each_and_feed_their_own_decoder() -> None:
     stubs = {"base": Stub(ANSWERS, weight=1.0), "tuned": Stub(ANSWERS, weight=2.0)}
     samples = [_sample(_columns(*OBJECT), name=str(index)) for index in range(3)]
-    list(score_samples(samples, stubs, protocols=["one_click", "box"], device=CPU))
+    list(score_samples(samples, stubs, protocols=["one_click", "box"], **GIVEN))
     assert [len(stub.encoded) for stub in stubs.values()] == [3, 3]
     for stub, weight in zip(stubs.values(), (1.0, 2.0), strict=True):
         for features, _, _ in stub.decoded:
@@ -216,20 +217,20 @@ def test_different_encoders_run_once_each_and_feed_their_own_decoder() -> None:
 def test_models_of_different_normalisation_share_no_encoder_run() -> None:
     stubs = {"base": Stub(ANSWERS), "tuned": Stub(ANSWERS)}
     stubs["tuned"].spec = replace(stubs["tuned"].spec, pixel_mean=(0.0, 0.0, 0.0))
-    list(score_samples([_sample(_columns(*OBJECT))], stubs, protocols=["box"], device=CPU))
+    list(score_samples([_sample(_columns(*OBJECT))], stubs, protocols=["box"], **GIVEN))
     assert [len(stub.encoded) for stub in stubs.values()] == [1, 1]
 
 
 def test_encoders_of_another_shape_are_not_compared() -> None:
     stubs = {"base": Stub(ANSWERS), "tuned": Stub(ANSWERS)}
     stubs["tuned"].encoder = nn.Conv2d(3, 2, 1, bias=False)
-    list(score_samples([_sample(_columns(*OBJECT))], stubs, protocols=["box"], device=CPU))
+    list(score_samples([_sample(_columns(*OBJECT))], stubs, protocols=["box"], **GIVEN))
     assert [len(stub.encoded) for stub in stubs.values()] == [1, 1]
 
 
 def test_each_model_and_protocol_has_its_own_score() -> None:
     models = {"base": Stub({OBJECT: [(20, 44, 0.5)] * 3}), "tuned": Stub({OBJECT: [(20, 68, 0.5)] * 3})}
-    (scores,) = score_samples([_sample(_columns(*OBJECT))], models, protocols=["one_click", "box"], device=CPU)
+    (scores,) = score_samples([_sample(_columns(*OBJECT))], models, protocols=["one_click", "box"], **GIVEN)
     found = {(score.model, score.protocol): score.iou for score in scores}
     assert found == {
         ("base", "one_click"): 0.5,
@@ -254,7 +255,7 @@ def _many() -> tuple[Stub, Sample]:
 
 def test_every_object_of_an_image_gets_its_own_score() -> None:
     stub, sample = _many()
-    (scores,) = score_samples([sample], {"base": stub}, protocols=["one_click"], device=CPU)
+    (scores,) = score_samples([sample], {"base": stub}, protocols=["one_click"], **GIVEN)
     assert [score.index for score in scores] == list(range(16))
     assert [score.category for score in scores] == list(sample.categories)
     assert [score.iou for score in scores] == [4 / (4 + index % 3) for index in range(16)]
@@ -271,10 +272,10 @@ def test_decoding_in_chunks_gives_the_same_scores(
     monkeypatch: pytest.MonkeyPatch, pixels: int, calls: int, protocol: str
 ) -> None:
     stub, sample = _many()
-    (whole,) = score_samples([sample], {"base": stub}, protocols=[protocol], device=CPU)
+    (whole,) = score_samples([sample], {"base": stub}, protocols=[protocol], **GIVEN)
     stub.decoded.clear()
-    monkeypatch.setattr(protocols, "CHUNK_PIXELS", pixels)
-    (scores,) = score_samples([sample], {"base": stub}, protocols=[protocol], device=CPU)
+    monkeypatch.setattr(scoring, "CHUNK_PIXELS", pixels)
+    (scores,) = score_samples([sample], {"base": stub}, protocols=[protocol], **GIVEN)
     assert scores == whole
     if protocol == "one_click" or pixels == 1:
         assert len(stub.decoded) == calls
@@ -293,9 +294,9 @@ def test_a_large_model_frame_bounds_the_chunk_too(monkeypatch: pytest.MonkeyPatc
         return MaskPredictions(logits=torch.zeros(1, count, 3, 64, 64), iou=torch.zeros(1, count, 3))
 
     monkeypatch.setattr(stub, "decode", decode)
-    list(score_samples([sample], {"base": stub}, protocols=["one_click"], device=CPU))
+    list(score_samples([sample], {"base": stub}, protocols=["one_click"], **GIVEN))
     assert sum(decoded) == 16
-    assert max(decoded) * 3 * 1024 * 1024 <= protocols.CHUNK_PIXELS
+    assert max(decoded) * 3 * 1024 * 1024 <= scoring.CHUNK_PIXELS
 
 
 # ----------------------------------------------------------------------------------------- as it streams
@@ -310,13 +311,13 @@ def test_samples_are_read_one_at_a_time() -> None:
             read.append(index)
             yield _sample(_columns(*OBJECT), name=str(index))
 
-    scores = score_samples(samples(), {"base": Stub(ANSWERS)}, protocols=["box"], device=CPU)
+    scores = score_samples(samples(), {"base": Stub(ANSWERS)}, protocols=["box"], **GIVEN)
     next(scores)
     assert read == [0]
 
 
 def test_the_caller_is_not_left_in_inference_mode() -> None:
-    scores = score_samples([_sample(_columns(*OBJECT))] * 2, {"base": Stub(ANSWERS)}, protocols=["box"], device=CPU)
+    scores = score_samples([_sample(_columns(*OBJECT))] * 2, {"base": Stub(ANSWERS)}, protocols=["box"], **GIVEN)
     next(scores)
     leaked = torch.is_inference_mode_enabled()
     scores.close()  # type: ignore[attr-defined]  # a generator; leave no state to the next test
@@ -336,7 +337,7 @@ def test_tiny_is_scored_alike_every_time() -> None:
 
     def scores() -> list[ObjectScore]:
         tiny = load_segmenter("adapt:tiny")
-        (found,) = score_samples([sample], {"base": tiny}, protocols=["one_click", "box"], device=CPU)
+        (found,) = score_samples([sample], {"base": tiny}, protocols=["one_click", "box"], **GIVEN)
         return found
 
     first = scores()
@@ -345,3 +346,42 @@ def test_tiny_is_scored_alike_every_time() -> None:
     ]  # fmt: skip
     assert all(0 <= score.iou <= score.oracle_iou <= 1 for score in first)
     assert scores() == first
+
+
+def test_clicks_follow_where_the_answer_is_wrong_with_its_own_logits() -> None:
+    stub = Stub({OBJECT: [(20, 44, 0.9), (20, 60, 0.5), (20, 68, 0.4)]})
+    (score,) = next(iter(score_samples([_sample(_columns(*OBJECT))], {"base": stub}, protocols=["clicks"], **GIVEN)))
+    assert [multimask for *_, multimask in stub.decoded] == [True, False, False, False]
+    assert len(score.curve) == 4 and score.curve[-1] == score.iou
+    for turn, (_, prompts, _) in enumerate(stub.decoded):
+        assert prompts.points is not None and prompts.point_labels is not None
+        assert prompts.points.shape[2] == turn + 1
+        assert (prompts.masks is None) == (turn == 0)
+    points, labels = (stub.decoded[1][1].points, stub.decoded[1][1].point_labels)
+    assert points is not None and labels is not None
+    x = (points[0, 0, 1, 0].item() + 0.5) / X_SCALE - 0.5
+    assert 44 < x <= OBJECT[1] and labels[0, 0, 1].item() == 1  # the part that the answer missed
+
+
+def test_a_jittered_box_is_near_the_tight_one_and_always_the_same() -> None:
+    stubs = [Stub(ANSWERS) for _ in range(2)]
+    for stub in stubs:
+        list(score_samples([_sample(_columns(*OBJECT))], {"base": stub}, protocols=["box", "jittered_box"], **GIVEN))
+    tight, loose = (prompts.boxes for _, prompts, _ in stubs[0].decoded)
+    assert tight is not None and loose is not None
+    assert not torch.equal(tight, loose)
+    assert (tight - loose).abs().max() <= 20 * SIZE / 1024 + 1e-4
+    again = stubs[1].decoded[1][1].boxes
+    assert again is not None and torch.equal(loose, again)
+
+
+def test_borders_are_scored_in_the_unit_of_the_sample() -> None:
+    sample = replace(_sample(_columns(*OBJECT)), spacing=(2.0, 0.5), spacing_unit="mm")
+    stub = Stub({OBJECT: [(OBJECT[0], OBJECT[1] - 4, 0.9)] * 3})
+    (score,) = next(iter(score_samples([sample], {"base": stub}, protocols=["box"], **GIVEN)))
+    assert score.unit == "mm"
+    assert score.hd95 == pytest.approx(4 * 0.5)
+    assert score.nsd == 1.0  # two pixels are 4 mm
+    strict = {"measures": Measures(clicks=1, tolerance=0.1), "device": CPU}
+    (score,) = next(iter(score_samples([sample], {"base": stub}, protocols=["box"], **strict)))
+    assert 0 < score.nsd < 1

@@ -28,6 +28,10 @@ def _scores(model: str, ious: list[float], *, protocol: str = "one_click") -> li
             dice=iou + 0.05,
             predicted_iou=0.9,
             box_iou=0.7 if category == "liver" else 0.5,
+            curve=(),
+            nsd=0.5,
+            hd95=3.0,
+            unit="mm",
             mask=b"",
         )
         for (group, category, sample_id, index), iou in zip(OBJECTS, ious, strict=True)

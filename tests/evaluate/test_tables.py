@@ -32,6 +32,10 @@ def _scores(*models: str, groups: tuple[str, ...] = ("a", "b")) -> list[ObjectSc
             dice=iou + 0.05,
             predicted_iou=0.9,
             box_iou=0.785,
+            curve=(),
+            nsd=0.5,
+            hd95=3.0,
+            unit="mm",
             mask=b"",
         )
         for model in models

@@ -1,0 +1,172 @@
+"""Score the answers of each model to the prompts of each protocol, at full resolution, object by object."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from adapt.evaluate.protocols import PROTOCOLS, Truth, answers_of, truth_of
+from adapt.formats import encode_masks
+from adapt.frames import Frame, image_to_model_frame
+from adapt.metrics import boundary_score
+from adapt.samples import Sample
+from adapt.segmenters import ImageFeatures, PromptableSegmenter
+
+CHUNK_PIXELS = 40_000_000
+"""Candidate pixels of the image frame that are decoded at once; bounds the memory, down to one object at a time."""
+TOLERANCE_PIXELS = 2
+"""Of the surface distance, where the recipe names none."""
+
+
+@dataclass(frozen=True)
+class ObjectScore:
+    """One object, one protocol, one model.
+
+    Attributes:
+        index: of the object in its sample.
+        iou, dice: of the answer: the most confident candidate, after the last click.
+        curve: IoU after each click; with a single prompt, the IoU alone.
+        oracle_iou: of the best candidate.
+        predicted_iou: what the model expected of its answer.
+        nsd, hd95: of the answer's border; see `BoundaryScore`. In `unit`.
+        mask: the answer, run-length encoded in the image frame.
+    """
+
+    model: str
+    protocol: str
+    sample_id: str
+    index: int
+    category: str
+    group: str
+    pixels: int
+    iou: float
+    curve: tuple[float, ...]
+    oracle_iou: float
+    dice: float
+    predicted_iou: float
+    box_iou: float
+    nsd: float
+    hd95: float
+    unit: str
+    mask: bytes
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What the protocols leave open; see `EvaluationSettings` of the recipe for the defaults.
+
+    Attributes:
+        clicks: of the protocol `clicks`, at most.
+        tolerance: of the surface distance, in the unit of the spacing; None for two pixels.
+    """
+
+    clicks: int
+    tolerance: float | None
+
+
+def score_samples(
+    samples: Iterable[Sample],
+    models: Mapping[str, PromptableSegmenter],
+    *,
+    protocols: Sequence[str],
+    measures: Measures,
+    device: torch.device,
+) -> Iterator[list[ObjectScore]]:
+    """Scores of each sample, one list a sample, as they come.
+
+    Models with equal encoders share one run of it an image.
+
+    Args:
+        samples: in the image frame.
+        models: name (base, tuned) to segmenter, on `device`, in eval mode.
+        protocols: names of `PROTOCOLS`.
+        measures: see `Measures`.
+        device: where the models are.
+    """
+    encoders = _shared_encoders(models)
+    for sample in samples:
+        with torch.inference_mode():
+            truth = truth_of(sample, device)
+            features = {
+                name: model.encode(_image(sample, model).to(device))
+                for name, model in models.items()
+                if encoders[name] == name
+            }
+            scores = [
+                score
+                for name, model in models.items()
+                for protocol in protocols
+                for score in _scores(
+                    sample, truth, model, features[encoders[name]], name=name, protocol=protocol, measures=measures
+                )
+            ]
+        yield scores  # outside the block: inference mode would last in the caller until the next sample
+
+
+def _image(sample: Sample, model: PromptableSegmenter) -> Tensor:
+    spec = model.spec
+    return image_to_model_frame(sample.image, size=spec.image_size, mean=spec.pixel_mean, std=spec.pixel_std)[None]
+
+
+def _shared_encoders(models: Mapping[str, PromptableSegmenter]) -> dict[str, str]:
+    """Model to the first model whose encoder has the same weights."""
+    first: dict[str, str] = {}
+    for name, model in models.items():
+        first[name] = next((other for other in first if _same_encoder(models[other], model)), name)
+    return first
+
+
+def _same_encoder(one: PromptableSegmenter, other: PromptableSegmenter) -> bool:
+    if one.encoder is other.encoder:
+        return True
+    left, right = one.encoder.state_dict(), other.encoder.state_dict()
+    return (
+        one.spec == other.spec
+        and left.keys() == right.keys()
+        and all(left[key].shape == right[key].shape and torch.equal(left[key], right[key]) for key in left)
+    )
+
+
+def _scores(
+    sample: Sample,
+    truth: Truth,
+    model: PromptableSegmenter,
+    features: ImageFeatures,
+    *,
+    name: str,
+    protocol: str,
+    measures: Measures,
+) -> Iterator[ObjectScore]:
+    height, width = sample.image.shape[:2]
+    frame = Frame(height, width, model.spec.image_size)
+    how = PROTOCOLS[protocol]
+    tolerance = TOLERANCE_PIXELS * max(sample.spacing) if measures.tolerance is None else measures.tolerance
+    candidates = model.spec.candidates if how.multimask else 1
+    chunk = max(1, CHUNK_PIXELS // (candidates * max(height * width, model.spec.image_size**2)))
+    for start in range(0, len(sample.masks), chunk):
+        part = slice(start, start + chunk)
+        found = answers_of(model, features, truth, part, frame, how=how, clicks=measures.clicks)
+        encoded = encode_masks(found.masks)
+        for place, mask in enumerate(found.masks):
+            index = start + place
+            border = boundary_score(mask, sample.masks[index], spacing=sample.spacing, tolerance=tolerance)
+            yield ObjectScore(
+                model=name,
+                protocol=protocol,
+                sample_id=sample.sample_id,
+                index=index,
+                category=sample.categories[index],
+                group=sample.group,
+                pixels=int(truth.pixels[index]),
+                iou=float(found.curves[place, -1]),
+                curve=tuple(found.curves[place].tolist()),
+                oracle_iou=float(found.oracle_iou[place]),
+                dice=float(found.dice[place]),
+                predicted_iou=float(found.predicted_iou[place]),
+                box_iou=float(truth.box_ious[index]),
+                nsd=border.nsd,
+                hd95=border.hd95,
+                unit=sample.spacing_unit,
+                mask=encoded[place],
+            )
