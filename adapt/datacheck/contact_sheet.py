@@ -17,7 +17,7 @@ from adapt.drawing import Colour, draw_mask
 
 WIDTH, COLUMNS, GAP = 1600, 5, 20
 TILE = (WIDTH - (COLUMNS + 1) * GAP) // COLUMNS
-CAPTION, HEADER, LINE = 66, 96, 19
+CAPTION, HEADER, LINE = 88, 96, 19
 FINE = 2
 """Tiles are drawn this much larger and then reduced, which smooths the outlines."""
 SAMPLES = 5 * COLUMNS
@@ -73,9 +73,8 @@ def choose_samples(report: CheckReport, *, seed: int) -> list[Chosen]:
     queues = []
     for finding in report.findings:
         if finding.caption:
-            rows = list(dict.fromkeys(row for name in finding.where for row in rows_of[name]))
-            queues.append(rows)
-            for row in rows:
+            queues.append([rows_of[name][len(rows_of[name]) // 2] for name in finding.where])  # of a group, the middle
+            for row in dict.fromkeys(row for name in finding.where for row in rows_of[name]):
                 about[row].append(finding)
     share = max(2, FLAGGED // max(1, len(queues)))  # two at least: a copy stands beside what it is a copy of
     flagged = list(dict.fromkeys(row for rows in queues for row in rows[:share]))[:FLAGGED]

@@ -49,7 +49,8 @@ def counted(count: int, name: str) -> str:
 
 def of_total(count: int, total: int, name: str) -> str:
     """`12 of 1,200 images (1.0 %)`."""
-    return f"{count:,} of {counted(total, name)} ({100 * count / total:.1f} %)"
+    share = 100 * count / total
+    return f"{count:,} of {counted(total, name)} ({f'{share:.1f}' if share >= 0.1 else 'under 0.1'} %)"
 
 
 def unusable_cases(facts: Facts, *, refused: bool) -> list[Finding]:
@@ -95,13 +96,13 @@ def tiny_objects(samples: Sequence[SampleSummary], spec: SegmenterSpec) -> list[
     if not objects:
         return []
     total = sum(len(sample.objects) for sample in samples)
-    categories = ", ".join(f"{name} {count:,}" for name, count in Counter(o.category for o in objects).most_common())
     lost = sum(not o.seen for o in objects)
+    gone = f", {lost:,} without a pixel left" if lost else ""
+    named = listed([f"{name} {count:,}" for name, count in Counter(o.category for o in objects).most_common()])
     text = (
         f"{of_total(len(objects), total, 'object')} too small for the model, which reads {spec.image_size} px: below "
-        f"one cell of its mask grid ({cell:.0f} px there){f', {lost:,} without a pixel left' if lost else ''} "
-        f"({categories}). Use a model with a larger input, or cut the images into tiles or crops; or leave these "
-        "objects out with data.min_object_pixels"
+        f"one cell of its mask grid ({cell:.0f} px there){gone}; {named}. Use a model with a larger input, or cut the "
+        "images into tiles or crops; or leave these objects out with data.min_object_pixels"
     )
     where = tuple(sorted((name for name in tiny if tiny[name]), key=lambda name: -len(tiny[name])))
     return [Finding("tiny_objects", "warning", text, where, "objects too small")]

@@ -96,8 +96,8 @@ def duplicates(images: Sequence[tuple[str, str, str]], split_of: Mapping[str, st
     found = []
     if twice := copies["splits"]:
         text = (
-            f"{counted(len(twice), 'image')} in more than one split ({_pairs(twice, split_of)}): the test figures would "
-            "be too good. Remove the copies, or give them one group by data.group_pattern"
+            f"{counted(len(twice), 'image')} in more than one split ({_pairs(twice, split_of)}): the test figures "
+            "would be too good. Remove the copies, or give them one group by data.group_pattern"
         )
         found.append(Finding("duplicate_across_splits", "error", text, _names(twice), "same image in another split"))
     if twice := copies["groups"]:
