@@ -133,6 +133,7 @@ def open_or_make(
     except OSError as error:
         store = _open(folder)  # another process may have been faster, and has put away the parts
         if store is not None:
+            shutil.rmtree(folder.with_suffix(".parts"), ignore_errors=True)  # those that this one made meanwhile
             return store
         raise DataError(
             f"cache folder {cache} cannot be written ({error.strerror}); set cache=/another/folder"

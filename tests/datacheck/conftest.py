@@ -61,7 +61,7 @@ def pairs(tmp_path: Path) -> Callable[..., Path]:
     root = tmp_path / "pairs"
 
     def write(name: str, *, image: Array | None = None, labels: Array | None = None) -> Path:
-        random = np.random.default_rng(sum(name.encode()))
+        random = np.random.default_rng(list(name.encode()))
         values = {
             "images": random.integers(60, 180, (64, 64), dtype=np.uint8) if image is None else image,
             "labels": square_labels() if labels is None else labels,
