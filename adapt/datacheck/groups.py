@@ -4,14 +4,14 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from adapt.datacheck.findings import Finding, counted, listed
+from adapt.datacheck.findings import LISTED, Finding, counted, listed
 from adapt.datamodules import Splits
 
 FEW_TEST_GROUPS = 5
 """An interval over fewer test groups says little: resampling 4 groups has only 35 outcomes."""
-STEM_PATTERNS = tuple(rf"^(.+?)(?:[_. /-][^_. /-]+){{0,{parts}}}$" for parts in (3, 2, 1))
-"""A name without its last parts, of three (`TCGA-A1-A0SB-01Z-00-DX1`) to one (`P01_slice3`). The coarsest that tells
-several things apart is proposed: too coarse costs a few groups, too fine leaks."""
+STEM_PATTERNS = tuple(rf"^([_. /-]*[^_. /-]+(?:[_. /-]+[^_. /-]+){{0,{more}}})" for more in range(4))
+"""The first part of a name (`P01_series2_slice3`), or the first two to four (`case_07_left`). The shortest that tells
+several things apart is proposed: too coarse a group costs some groups, too fine a one leaks."""
 SEVERAL_STEMS = 3
 """Stems without a number may be places (`austin`, `vienna`, `tyrol`), but two are more often `train` and `val`."""
 ROLES = {"train", "training", "val", "valid", "validation", "test", "testing", "image", "img"}
@@ -48,8 +48,7 @@ def shared_stems(groups: Iterable[str], *, group_pattern: str | None) -> list[Fi
         members = defaultdict(list)
         for name in names:
             match = re.search(pattern, name)
-            assert match is not None  # each pattern takes any name
-            members[match[1]].append(name)
+            members[match[1] if match else name].append(name)
         shared = {stem: found for stem, found in members.items() if len(found) > 1 and stem.casefold() not in ROLES}
         if any(len(found) > NEARLY_ALL * len(names) for found in shared.values()):
             continue
@@ -117,7 +116,8 @@ def _names(sets: Sequence[Sequence[tuple[str, str]]]) -> tuple[str, ...]:
 
 
 def _pairs(sets: Sequence[Sequence[tuple[str, str]]], split_of: Mapping[str, str]) -> str:
-    def named(sample_id: str, group: str) -> str:
-        return f"{sample_id} ({split_of[group]})" if group in split_of else sample_id
-
-    return listed([" = ".join(named(*image) for image in found) for found in sets])
+    texts = []
+    for found in sets:
+        named = [f"{name} ({split_of[group]})" if group in split_of else name for name, group in found[:LISTED]]
+        texts.append(" = ".join([*named, "…"] if len(found) > LISTED else named))
+    return listed(texts)
