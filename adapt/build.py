@@ -37,19 +37,24 @@ LOG_EVERY = 10
 
 
 def make_store(recipe: Recipe, console: Console) -> Store:
-    """The prepared data of a recipe; made at the first call, opened at later ones."""
+    """The prepared data of a recipe, made at the first call, opened at later ones; names the cases it skips."""
+    store = open_store(recipe, console, on_error=recipe.data.on_error)
+    for error in store.facts.skipped:
+        console.print(f"[yellow]skipped:[/] {escape(error)}", highlight=False, soft_wrap=True)
+    return store
+
+
+def open_store(recipe: Recipe, console: Console, *, on_error: str) -> Store:
+    """The prepared data of a recipe, whatever it says about cases that cannot be used: `fail`, or `skip` them."""
     cache = Path(recipe.cache).expanduser()
-    store = open_or_make(
+    return open_or_make(
         make_source(recipe.data, cache),
         settings=recipe.data.model_dump(mode="json", exclude={"root", "on_error"}),
         cache=cache,
         console=console,
-        on_error=recipe.data.on_error,
+        on_error=on_error,
         workers=recipe.trainer.workers,
     )
-    for error in store.facts.skipped:
-        console.print(f"[yellow]skipped:[/] {escape(error)}", highlight=False, soft_wrap=True)
-    return store
 
 
 def make_source(data: DataSettings, cache: Path) -> Source:
@@ -222,17 +227,36 @@ def make_trainer(
     )
 
 
+def named_categories(data: DataSettings) -> list[str]:
+    """The categories that a recipe names; none if it takes all that are there."""
+    match data:
+        case MedicalData() | FolderData():
+            return list(data.labels)
+        case CocoData():
+            return data.categories
+
+
 def _objects(store: Store, data: DataSettings) -> str:
     """Objects of each named category; a name that never occurs is most likely a mistake."""
     counts = Counter(name for names in store.rows["categories"] for name in names)
-    named: list[str] = []
-    match data:
-        case MedicalData() | FolderData():
-            named = list(data.labels)
-        case CocoData():
-            named = data.categories
-    names = named or sorted(counts)
+    names = named_categories(data) or sorted(counts)
     return ", ".join(f"{name} {counts[name] or 'none'}" for name in names)
+
+
+def store_lines(store: Store) -> list[tuple[str, str]]:
+    """Name and value of what a store holds, and what was left out."""
+    facts = store.facts
+    return [
+        ("samples", f"{facts.samples:,}"),
+        ("objects", f"{facts.objects:,}{f', {facts.cut_objects:,} cut' if facts.cut_objects else ''}"),
+        ("groups", f"{len(set(store.groups)):,}"),
+        (
+            "left out",
+            f"{facts.empty_images:,} images without objects, {facts.small_objects:,} small objects, "
+            f"{len(facts.skipped):,} cases that cannot be used",
+        ),
+        ("size", f"{facts.data_bytes / 1e6:,.1f} MB"),
+    ]
 
 
 def plan_lines(

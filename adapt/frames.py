@@ -84,13 +84,18 @@ def image_to_model_frame(
 
 def masks_to_model_frame(masks: npt.NDArray[np.bool_], *, size: int) -> npt.NDArray[np.bool_]:
     """Masks (N, H, W) bool of the image frame as (N, size, size) bool of the model frame, nearest pixel."""
-    frame = Frame(masks.shape[1], masks.shape[2], size)
-    height, width = frame.resized
-    rows = np.minimum(((np.arange(height) + 0.5) * frame.height / height).astype(int), frame.height - 1)
-    columns = np.minimum(((np.arange(width) + 0.5) * frame.width / width).astype(int), frame.width - 1)
+    rows, columns = nearest_pixels(Frame(masks.shape[1], masks.shape[2], size))
     placed = np.zeros((len(masks), size, size), dtype=bool)
-    placed[:, :height, :width] = masks[:, rows[:, None], columns[None, :]]
+    placed[:, : len(rows), : len(columns)] = masks[:, rows[:, None], columns[None, :]]
     return placed
+
+
+def nearest_pixels(frame: Frame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Row and column of the image that each row and column of the model frame shows, padding apart; both ascend."""
+    height, width = frame.resized
+    rows = np.minimum(((np.arange(height) + 0.5) * frame.height / height).astype(np.int64), frame.height - 1)
+    columns = np.minimum(((np.arange(width) + 0.5) * frame.width / width).astype(np.int64), frame.width - 1)
+    return rows, columns
 
 
 def logits_to_image_frame(logits: Tensor, frame: Frame) -> Tensor:

@@ -1,8 +1,9 @@
-"""A run from beginning to end: plan, fit, evaluate. What it is made of comes from `build`."""
+"""A run from beginning to end: prepare, plan, fit, evaluate. What it is made of comes from `build`."""
 
 import json
 import logging
 import sys
+import time
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -18,10 +19,12 @@ from adapt.build import (
     make_store,
     pick_device,
     plan_lines,
+    store_lines,
     tune,
     untouched,
 )
 from adapt.comparison import compare, unseen_groups
+from adapt.datacheck import print_warnings, quick_findings
 from adapt.datamodules import SegmentationDataModule, Splits, split_groups, test_only
 from adapt.errors import RunError
 from adapt.evaluate import Results
@@ -32,12 +35,21 @@ from adapt.segmenters import load_segmenter
 from adapt.training import train
 
 
+def prepare(recipe: Recipe) -> None:
+    """Make the store of a recipe's data, or open it if it is there, and print what it holds."""
+    begun = time.monotonic()
+    store = make_store(recipe, _console())
+    lines = [*store_lines(store), ("seconds", f"{time.monotonic() - begun:.1f}"), ("store", str(store.folder))]
+    _print_lines(lines, Console())
+
+
 def plan(recipe: Recipe) -> None:
     """Read data and model, print what `fit` would do; train nothing, write nothing but the prepared data."""
     console = _console()
     device = pick_device(recipe)
     store = make_store(recipe, console)
     splits = make_splits(recipe, store, console)
+    print_warnings(quick_findings(recipe, store, splits), console)
     segmenter = make_segmenter(recipe)
     tune(recipe, segmenter)
     data = make_data(recipe, store, splits, segmenter.spec, device)
@@ -61,6 +73,7 @@ def fit(recipe: Recipe, *, name: str) -> Path:
     check_writable(output)
     store = make_store(recipe, console)
     splits = make_splits(recipe, store, console)
+    print_warnings(quick_findings(recipe, store, splits), console)
     torch.manual_seed(recipe.seed)
     segmenter = make_segmenter(recipe)
     base = untouched(segmenter)

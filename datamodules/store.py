@@ -145,6 +145,7 @@ def open_or_make(
     except OSError as error:
         store = _open(folder)  # another process may have been faster, and has put away the parts
         if store is not None:
+            shutil.rmtree(folder.with_suffix(".parts"), ignore_errors=True)  # those that this one made meanwhile
             return store
         raise DataError(
             f"cache folder {cache} cannot be written ({error.strerror}); set cache=/another/folder"
@@ -174,7 +175,7 @@ def _make(source: Source, folder: Path, *, console: Console, on_error: str, work
     parts = folder.with_suffix(".parts")
     stems, errors = make_parts(source.cases, parts, workers=workers, console=console)
     found = [read_facts(stem) for stem in stems]
-    _refuse(source, found, [] if on_error == "skip" else errors)
+    _refuse(source, found, errors, skip=on_error == "skip")
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         join_parts(stems, temporary / DATA)
@@ -202,13 +203,14 @@ def _make(source: Source, folder: Path, *, console: Console, on_error: str, work
     shutil.rmtree(parts, ignore_errors=True)
 
 
-def _refuse(source: Source, found: Sequence[PartFacts], errors: Sequence[str]) -> None:
+def _refuse(source: Source, found: Sequence[PartFacts], errors: Sequence[str], *, skip: bool) -> None:
     cases = len(source.cases)
-    if errors:
-        shown = "\n".join(f"  {error}" for error in errors[:LISTED_ERRORS])
-        more = f"\n  and {len(errors) - LISTED_ERRORS} more" if len(errors) > LISTED_ERRORS else ""
-        raise DataError(f"{len(errors)} of {cases} cases cannot be used:\n{shown}{more}")
+    shown = "".join(f"\n  {error}" for error in errors[:LISTED_ERRORS])
+    more = f"\n  and {len(errors) - LISTED_ERRORS} more" if len(errors) > LISTED_ERRORS else ""
+    unusable = f"{len(errors)} of {cases} cases cannot be used:{shown}{more}" if errors else ""
+    if unusable and not skip:
+        raise DataError(unusable)
     if not any(part.samples for part in found):
         small = sum(part.small_objects for part in found)
         hint = f" {small} objects are smaller than data.min_object_pixels; lower it." if small else ""
-        raise DataError(f"no image with an object was found in {cases} cases.{hint}")
+        raise DataError(f"no image with an object was found in {cases} cases.{hint} {unusable}".rstrip())

@@ -13,11 +13,13 @@ from adapt.errors import AdaptError
 COMMANDS = {
     "fit": "fine-tune on a recipe's data, then compare with the untouched model",
     "evaluate": "compare a run's model (or a recipe's untouched one) on the test split",
+    "data": "check a recipe's data before training, or prepare it ahead of time",
     "recipes": "list, show or copy the packaged recipes",
 }
 EPILOG = """examples:
   adapt fit --recipe quickstart
   adapt fit --recipe medical_ct.yaml data.root=/scans
+  adapt data check --recipe medical_ct.yaml data.root=/scans
   adapt evaluate runs/medical_ct/2026-01-31_09-30-00
   adapt recipes copy medical_ct"""
 
@@ -45,7 +47,12 @@ def _leaves(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command; returns the exit code: 0 done, 1 an error to mend, 2 a wrong recipe or call, 130 interrupted."""
+    """Run one command.
+
+    Returns:
+        The exit code: 0 done, 1 an error to mend, 2 a wrong recipe or call, 130 interrupted; or what the command
+        itself returns, if it does (`data check`).
+    """
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     if rest and (any(text.startswith("-") for text in rest) or "overrides" not in options):
@@ -53,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
     if rest:  # argparse stops at the first run of overrides; those behind an option are meant as well
         options.overrides.extend(rest)
     try:
-        importlib.import_module(f"adapt.cli.{options.command}").run(options)
+        code: int | None = importlib.import_module(f"adapt.cli.{options.command}").run(options)
         sys.stdout.flush()  # so that a reader that left is noticed here, not at exit
     except AdaptError as error:
         if options.debug:
@@ -69,7 +76,7 @@ def main(arguments: Sequence[str]) -> int:
         # the reader of our output left, as in `adapt recipes show x | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left unwritten goes nowhere
         return 0
-    return 0
+    return code or 0
 
 
 def entry_point() -> None:

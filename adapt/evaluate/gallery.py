@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from adapt.drawing import draw_mask
 from adapt.evaluate.scoring import ObjectScore
 from adapt.evaluate.tables import MODELS, TITLES
 from adapt.files import write_file
@@ -20,8 +20,6 @@ PANEL, MARGIN, TITLE = 224, 6, 20
 CONTEXT = 1.6
 """Side of the crop around an object, as a multiple of the object's longer side."""
 SMALLEST_CROP = 48
-MANY_CONTOURS = 20
-"""A mask in more pieces gets thin outlines, or they would hide the image."""
 TRUTH, PREDICTION, PROMPT, INK, PAPER = (46, 204, 113), (255, 99, 71), (255, 214, 10), (30, 30, 30), (255, 255, 255)
 RANKS = ("worst", "middle", "best")
 
@@ -150,11 +148,8 @@ def _outlined(
     """A crop with the mask tinted and outlined."""
     panel = np.asarray(_panel(image, crop)).copy()
     cut = _cut(mask.astype(np.uint8), crop)
-    large = np.asarray(Image.fromarray(cut).resize((PANEL, PANEL), Image.Resampling.NEAREST))
-    inside = large > 0
-    panel[inside] = (0.75 * panel[inside] + 0.25 * np.array(colour)).astype(np.uint8)
-    contours, _ = cv2.findContours(large, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(panel, contours, -1, colour, 2 if len(contours) <= MANY_CONTOURS else 1)
+    large = np.asarray(Image.fromarray(cut).resize((PANEL, PANEL), Image.Resampling.NEAREST)) > 0
+    draw_mask(panel, large, colour=colour, thickness=2)
     return Image.fromarray(panel)
 
 
