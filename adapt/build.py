@@ -26,7 +26,7 @@ from adapt.datamodules.transforms import Augmentation
 from adapt.errors import RecipeError
 from adapt.losses import LossWeights
 from adapt.prompts import PromptSimulation
-from adapt.recipe import CocoData, DataSettings, FolderData, MedicalData, Recipe
+from adapt.recipe import CocoData, DataSettings, FolderData, MedicalData, Recipe, SatelliteData
 from adapt.segmenters import TINY, TINY_NOTE, PromptableSegmenter, SegmenterSpec, load_segmenter
 from adapt.task import AdaptTask, OptimizationPlan
 from adapt.tuning import trainable_table, tune_decoder
@@ -62,6 +62,10 @@ def make_source(data: DataSettings, cache: Path) -> Source:
             return folder_source(data, root)
         case CocoData():
             return coco_source(data, root)
+        case SatelliteData():
+            from adapt.datamodules.satellite import satellite_source
+
+            return satellite_source(data, root)
 
 
 def make_splits(recipe: Recipe, store: Store, console: Console) -> Splits:
