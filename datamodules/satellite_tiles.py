@@ -88,21 +88,24 @@ def _image(
     settings: SatelliteData,
 ) -> npt.NDArray[np.uint8]:
     """(H, W, 3) uint8 of a tile; 0 where it has no value."""
-    intensity = settings.intensity
-    if intensity is None and scene.dtype == "uint8":
-        channels = list(np.where(valid, values, 0))
-    else:
-        match intensity:
-            case BandRange():
-                ranges = ((intensity.low, intensity.high),) * len(bands)
-            case _:
-                wanted = intensity or BandPercentile(kind="percentile")
-                ranges = _percentiles(scene, bands, wanted.low, wanted.high)
-        channels = [
-            np.where(valid, to_uint8(np.where(valid, band, low), low=low, high=high), 0)
-            for band, (low, high) in zip(values, ranges, strict=True)
-        ]
-    return np.stack(channels if len(channels) == 3 else channels * 3, axis=-1)
+    channels = [
+        np.where(valid, to_uint8(np.where(valid, band, low), low=low, high=high), 0)
+        for band, (low, high) in zip(values, _ranges(scene, bands, settings), strict=True)
+    ]
+    return np.stack(channels if len(channels) == 3 else channels * 3, axis=-1).astype(np.uint8)
+
+
+def _ranges(scene: Scene, bands: tuple[int, ...], settings: SatelliteData) -> tuple[tuple[float, float], ...]:
+    """Of each band, the values that become 0 and 255."""
+    match settings.intensity:
+        case BandRange(low=low, high=high):
+            return ((low, high),) * len(bands)
+        case BandPercentile(low=low, high=high):
+            return _percentiles(scene, bands, low, high)
+    if scene.dtype == "uint8":
+        return ((0.0, 255.0),) * len(bands)
+    usual = BandPercentile(kind="percentile")
+    return _percentiles(scene, bands, usual.low, usual.high)
 
 
 @lru_cache(maxsize=8)

@@ -208,7 +208,8 @@ def sampled_percentiles(
     if empty:
         raise DataError(
             f"{dataset.name}: no valid pixel of band {', '.join(map(str, empty))} in {len(rows) * len(columns)} "
-            "windows spread over the scene, so no percentile is known; set data.intensity={kind: range, low: …, high: …}"
+            "windows spread over the scene, so no percentile is known; "
+            "set data.intensity={kind: range, low: …, high: …}"
         )
     return [(float(a), float(b)) for a, b in (np.percentile(sample, [low, high]) for sample in samples)]
 
