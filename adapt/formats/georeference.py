@@ -9,6 +9,7 @@ from adapt.formats.geotiff import Scene
 
 with extra("satellite", reads="georeferenced data"):
     import shapely
+    from rasterio import Env
     from rasterio._err import CPLE_BaseError  # what PROJ's errors become; rasterio.errors has no name for it
     from rasterio.crs import CRS
     from rasterio.errors import CRSError
@@ -31,7 +32,8 @@ def named_crs(name: str, *, key: str) -> CRS:
         DataError: there is none; names the recipe key.
     """
     try:
-        return CRS.from_user_input(name)
+        with Env():  # else PROJ's errors go to stderr as well
+            return CRS.from_user_input(name)
     except CRSError as error:
         raise DataError(
             f"{key}: {name!r} is no coordinate reference system ({error}); give one as EPSG:32633"
