@@ -168,7 +168,7 @@ def read_polygons(layer: VectorLayer) -> Polygons:
     areas = ~shapely.is_missing(found)
     if len(found) and not areas.any():
         raise DataError(f"{layer.path}: none of {len(found)} features of layer {layer.name!r} is a polygon")
-    names = [None if _is_empty(value) else str(value) for value in values[0]] if columns else [None] * len(found)
+    names = [_name(value) for value in values[0]] if columns else [None] * len(found)
     return Polygons(
         geometries=found[areas],
         categories=tuple(name for name, area in zip(names, areas, strict=True) if area),
@@ -188,8 +188,11 @@ def _areas(geometry: shapely.Geometry | None) -> shapely.Polygon | shapely.Multi
     return shapely.union_all(parts) if len(parts) else None
 
 
-def _is_empty(value: object) -> bool:
-    return value is None or value == "" or value != value  # a number that is missing is NaN
+def _name(value: object) -> str | None:
+    """A category as text; None where it is missing."""
+    if isinstance(value, float):  # whole numbers too, where one is missing and NaN
+        return None if np.isnan(value) else f"{value:g}"
+    return None if value is None or value == "" else str(value)
 
 
 def write_polygons(
