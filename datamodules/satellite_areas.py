@@ -8,12 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 
 from adapt.errors import DataError
+from adapt.formats.extras import extra
 from adapt.formats.georeference import LONGITUDE_LATITUDE, Geometries, outline, to_pixels
 from adapt.formats.geotiff import Scene
 from adapt.tiles import Tile
+
+with extra("satellite", reads="GeoTIFF"):
+    import shapely
 
 TOUCH = 0.5
 """Scenes with a gap below this, in pixels, touch; with a common strip above it they overlap."""

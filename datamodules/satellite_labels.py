@@ -8,18 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import shapely
-from rasterio.io import DatasetReader
 
 from adapt.datamodules.objects import instance_objects, named_values, refuse_binary, split_objects
 from adapt.errors import DataError
 from adapt.formats import integral
+from adapt.formats.extras import extra
 from adapt.formats.georeference import EDGE_PARTS, Geometries, outline, reproject, to_ground, to_pixels
 from adapt.formats.geotiff import Scene, open_geotiff, read_window
 from adapt.formats.polygons import draw_polygons
 from adapt.formats.vectors import Polygons, VectorLayer, read_polygons
 from adapt.recipe import SatelliteData
 from adapt.tiles import Tile
+
+with extra("satellite", reads="GeoTIFF"):
+    import shapely
+    from rasterio.io import DatasetReader
 
 SHIFT = 0.5
 """A label raster must lie on its scene to within this part of a pixel."""

@@ -6,17 +6,20 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rasterio.io import DatasetReader
 
 from adapt.datamodules.satellite_areas import Area
 from adapt.datamodules.satellite_labels import Labels, Objects, tile_objects
 from adapt.datamodules.source import Case
 from adapt.formats import geotiff, to_uint8
+from adapt.formats.extras import extra
 from adapt.formats.georeference import metres_per_pixel
 from adapt.formats.geotiff import Scene
 from adapt.recipe import BandPercentile, BandRange, SatelliteData
 from adapt.samples import Sample
 from adapt.tiles import Tile, cut_by_border
+
+with extra("satellite", reads="GeoTIFF"):
+    from rasterio.io import DatasetReader
 
 
 def read_case(area: Area, labels: Labels, tiles: Sequence[Tile], *, settings: SatelliteData) -> Case:

@@ -164,7 +164,9 @@ def read_polygons(layer: VectorLayer) -> Polygons:
     found: Geometries = shapely.from_wkb(encoded, on_invalid="ignore")
     crossing = (shapely.get_dimensions(found) == 2) & ~shapely.is_valid(found)
     found[crossing] = shapely.make_valid(found[crossing])
-    found = np.array([_areas(geometry) for geometry in found], dtype=object)
+    other = ~np.isin(shapely.get_type_id(found), (POLYGON, MULTI_POLYGON)) | shapely.is_empty(found)
+    for number in np.flatnonzero(other):
+        found[number] = _polygon_parts(found[number])
     areas = ~shapely.is_missing(found)
     if len(found) and not areas.any():
         raise DataError(f"{layer.path}: none of {len(found)} features of layer {layer.name!r} is a polygon")
@@ -177,14 +179,11 @@ def read_polygons(layer: VectorLayer) -> Polygons:
     )
 
 
-def _areas(geometry: shapely.Geometry | None) -> shapely.Polygon | shapely.MultiPolygon | None:
-    """The polygons of a geometry; None if it has none."""
-    if geometry is None or shapely.is_empty(geometry):
-        return None
-    if shapely.get_type_id(geometry) in (POLYGON, MULTI_POLYGON):
-        return geometry
+def _polygon_parts(geometry: shapely.Geometry | None) -> shapely.Polygon | shapely.MultiPolygon | None:
+    """The polygons of a collection as one geometry; None if it has none."""
     parts = shapely.get_parts(shapely.get_parts(geometry))  # of a collection, then of its multipolygons
     parts = parts[shapely.get_type_id(parts) == POLYGON]
+    parts = parts[~shapely.is_empty(parts)]
     return shapely.union_all(parts) if len(parts) else None
 
 
