@@ -26,7 +26,7 @@ from adapt.datamodules.transforms import Augmentation
 from adapt.errors import RecipeError
 from adapt.losses import LossWeights
 from adapt.prompts import PromptSimulation, Session
-from adapt.recipe import CocoData, DataSettings, FolderData, MedicalData, Recipe
+from adapt.recipe import CocoData, DataSettings, FolderData, MedicalData, Recipe, SatelliteData
 from adapt.segmenters import TINY, TINY_NOTE, PromptableSegmenter, SegmenterSpec, load_segmenter
 from adapt.session import Objective
 from adapt.task import AdaptTask, OptimizationPlan
@@ -68,6 +68,10 @@ def make_source(data: DataSettings, cache: Path) -> Source:
             return folder_source(data, root)
         case CocoData():
             return coco_source(data, root)
+        case SatelliteData():
+            from adapt.datamodules.satellite import satellite_source
+
+            return satellite_source(data, root)
 
 
 def make_splits(recipe: Recipe, store: Store, console: Console) -> Splits:
@@ -230,7 +234,7 @@ def make_trainer(
 def named_categories(data: DataSettings) -> list[str]:
     """The categories that a recipe names; none if it takes all that are there."""
     match data:
-        case MedicalData() | FolderData():
+        case MedicalData() | FolderData() | SatelliteData():
             return list(data.labels)
         case CocoData():
             return data.categories

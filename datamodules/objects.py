@@ -96,3 +96,17 @@ def some(values: list[int]) -> str:
     """The first values of a list, for a message."""
     rest = f" and {len(values) - LISTED} more" if len(values) > LISTED else ""
     return ", ".join(map(str, values[:LISTED])) + rest
+
+
+def refuse_binary(labels: npt.NDArray[np.integer], *, category: str, source: object) -> None:
+    """A 0/255 map of several regions is a mask of a class, not one object.
+
+    Raises:
+        DataError: `labels` is such a map; says how to name the class.
+    """
+    present = np.unique(labels[labels != 0])
+    if present.tolist() == [255] and cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)[0] > 2:
+        raise DataError(
+            f"{source}: is a mask of 0 and 255 with several regions, but data.label_kind=instances takes each value "
+            f"for one object. Set data.label_kind=classes data.labels={{{category}: 255}}: each region is then one"
+        )

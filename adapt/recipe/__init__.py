@@ -1,6 +1,16 @@
 """Recipes: one YAML file a run. The schema here is the only home of default values."""
 
-from adapt.recipe.data import CocoData, DataSettings, FolderData, HuWindow, MedicalData, Percentile
+from adapt.recipe.data import (
+    BandPercentile,
+    BandRange,
+    CocoData,
+    DataSettings,
+    FolderData,
+    HuWindow,
+    MedicalData,
+    Percentile,
+    SatelliteData,
+)
 from adapt.recipe.load import as_yaml, describe_recipes, find_recipe, load_recipe, recipe_names
 from adapt.recipe.schema import (
     AugmentSettings,
@@ -18,6 +28,8 @@ from adapt.recipe.schema import (
 
 __all__ = [
     "AugmentSettings",
+    "BandPercentile",
+    "BandRange",
     "CocoData",
     "DataSettings",
     "EvaluationSettings",
@@ -30,6 +42,7 @@ __all__ = [
     "Percentile",
     "PromptSettings",
     "Recipe",
+    "SatelliteData",
     "SplitSettings",
     "TrainerSettings",
     "TuningSettings",

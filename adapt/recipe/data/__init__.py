@@ -7,10 +7,21 @@ from pydantic import Field
 from adapt.recipe.data.coco import CocoData
 from adapt.recipe.data.folder import FolderData
 from adapt.recipe.data.medical import HuWindow, MedicalData, Percentile
+from adapt.recipe.data.satellite import BandPercentile, BandRange, SatelliteData
 
 DataSettings = Annotated[
-    MedicalData | FolderData | CocoData,
+    MedicalData | FolderData | CocoData | SatelliteData,
     Field(discriminator="kind"),
 ]
 
-__all__ = ["CocoData", "DataSettings", "FolderData", "HuWindow", "MedicalData", "Percentile"]
+__all__ = [
+    "BandPercentile",
+    "BandRange",
+    "CocoData",
+    "DataSettings",
+    "FolderData",
+    "HuWindow",
+    "MedicalData",
+    "Percentile",
+    "SatelliteData",
+]
