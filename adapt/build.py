@@ -20,13 +20,15 @@ from adapt.datamodules import SegmentationDataModule, Source, Splits, Store, spl
 from adapt.datamodules.coco import coco_source
 from adapt.datamodules.folder import folder_source
 from adapt.datamodules.generated import PREFIX, generated_folder
+from adapt.datamodules.hub import hub_source
 from adapt.datamodules.medical import medical_source
 from adapt.datamodules.store import open_or_make
 from adapt.datamodules.transforms import Augmentation
+from adapt.datamodules.yolo import yolo_source
 from adapt.errors import RecipeError
 from adapt.losses import LossWeights
 from adapt.prompts import PromptSimulation
-from adapt.recipe import CocoData, DataSettings, FolderData, MedicalData, Recipe
+from adapt.recipe import CocoData, DataSettings, FolderData, HubData, MedicalData, Recipe, YoloData
 from adapt.segmenters import TINY, TINY_NOTE, PromptableSegmenter, SegmenterSpec, load_segmenter
 from adapt.task import AdaptTask, OptimizationPlan
 from adapt.tuning import trainable_table, tune_decoder
@@ -62,6 +64,10 @@ def make_source(data: DataSettings, cache: Path) -> Source:
             return folder_source(data, root)
         case CocoData():
             return coco_source(data, root)
+        case YoloData():
+            return yolo_source(data, root)
+        case HubData():
+            return hub_source(data, root)
 
 
 def make_splits(recipe: Recipe, store: Store, console: Console) -> Splits:
@@ -73,14 +79,25 @@ def make_splits(recipe: Recipe, store: Store, console: Console) -> Splits:
             highlight=False,
             soft_wrap=True,
         )
-    if recipe.data.kind in ("folder", "coco") and recipe.data.group_pattern is None:
+    key = _missing_group_key(recipe.data)
+    if key:
         console.print(
             "[yellow]notice:[/] each image is a group of its own; if several show one patient, scene or slide, set "
-            "data.group_pattern, or the test split is not independent of training",
+            f"{key}, or the test split is not independent of training",
             highlight=False,
             soft_wrap=True,
         )
     return splits
+
+
+def _missing_group_key(data: DataSettings) -> str | None:
+    """The key that would say which images belong together, if the recipe leaves each 2D image alone."""
+    match data:
+        case FolderData() | CocoData() | YoloData() if data.group_pattern is None:
+            return "data.group_pattern"
+        case HubData() if data.group_column is None:
+            return "data.group_column"
+    return None
 
 
 def make_data(
@@ -205,7 +222,7 @@ def make_trainer(
 def _objects(store: Store, data: DataSettings) -> str:
     """Objects of each named category; a name that never occurs is most likely a mistake."""
     counts = Counter(name for names in store.rows["categories"] for name in names)
-    names = list(data.categories if isinstance(data, CocoData) else data.labels) or sorted(counts)
+    names = list(data.categories if isinstance(data, CocoData | YoloData) else data.labels) or sorted(counts)
     return ", ".join(f"{name} {counts[name] or 'none'}" for name in names)
 
 

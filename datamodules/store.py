@@ -162,6 +162,7 @@ def _make(source: Source, folder: Path, *, console: Console, on_error: str, work
     parts = folder.with_suffix(".parts")
     stems, errors = make_parts(source.cases, parts, workers=workers, console=console)
     found = [read_facts(stem) for stem in stems]
+    errors += [error for part in found for error in part.errors]
     _refuse(source, found, [] if on_error == "skip" else errors)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:

@@ -1,6 +1,15 @@
 """Recipes: one YAML file a run. The schema here is the only home of default values."""
 
-from adapt.recipe.data import CocoData, DataSettings, FolderData, HuWindow, MedicalData, Percentile
+from adapt.recipe.data import (
+    CocoData,
+    DataSettings,
+    FolderData,
+    HubData,
+    HuWindow,
+    MedicalData,
+    Percentile,
+    YoloData,
+)
 from adapt.recipe.load import as_yaml, describe_recipes, find_recipe, load_recipe, recipe_names
 from adapt.recipe.schema import (
     AugmentSettings,
@@ -23,6 +32,7 @@ __all__ = [
     "EvaluationSettings",
     "FolderData",
     "HuWindow",
+    "HubData",
     "LossSettings",
     "MedicalData",
     "ModelSettings",
@@ -34,6 +44,7 @@ __all__ = [
     "TrainerSettings",
     "TuningSettings",
     "WandbSettings",
+    "YoloData",
     "as_yaml",
     "describe_recipes",
     "find_recipe",

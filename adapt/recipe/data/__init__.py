@@ -6,11 +6,13 @@ from pydantic import Field
 
 from adapt.recipe.data.coco import CocoData
 from adapt.recipe.data.folder import FolderData
+from adapt.recipe.data.hub import HubData
 from adapt.recipe.data.medical import HuWindow, MedicalData, Percentile
+from adapt.recipe.data.yolo import YoloData
 
 DataSettings = Annotated[
-    MedicalData | FolderData | CocoData,
+    MedicalData | FolderData | CocoData | YoloData | HubData,
     Field(discriminator="kind"),
 ]
 
-__all__ = ["CocoData", "DataSettings", "FolderData", "HuWindow", "MedicalData", "Percentile"]
+__all__ = ["CocoData", "DataSettings", "FolderData", "HuWindow", "HubData", "MedicalData", "Percentile", "YoloData"]
