@@ -28,7 +28,7 @@ from adapt.datamodules.yolo import yolo_source
 from adapt.errors import RecipeError
 from adapt.losses import LossWeights
 from adapt.prompts import PromptSimulation
-from adapt.recipe import CocoData, DataSettings, FolderData, HubData, MedicalData, Recipe, YoloData
+from adapt.recipe import CocoData, DataSettings, FolderData, HubData, MedicalData, Recipe, YoloData, group_rule
 from adapt.segmenters import TINY, TINY_NOTE, PromptableSegmenter, SegmenterSpec, load_segmenter
 from adapt.task import AdaptTask, OptimizationPlan
 from adapt.tuning import trainable_table, tune_decoder
@@ -79,8 +79,8 @@ def make_splits(recipe: Recipe, store: Store, console: Console) -> Splits:
             highlight=False,
             soft_wrap=True,
         )
-    key = _missing_group_key(recipe.data)
-    if key:
+    key, rule = next(iter(group_rule(recipe.data).items()))
+    if rule is None and not isinstance(recipe.data, MedicalData):  # a volume is a patient
         console.print(
             "[yellow]notice:[/] each image is a group of its own; if several show one patient, scene or slide, set "
             f"{key}, or the test split is not independent of training",
@@ -88,16 +88,6 @@ def make_splits(recipe: Recipe, store: Store, console: Console) -> Splits:
             soft_wrap=True,
         )
     return splits
-
-
-def _missing_group_key(data: DataSettings) -> str | None:
-    """The key that would say which images belong together, if the recipe leaves each 2D image alone."""
-    match data:
-        case FolderData() | CocoData() | YoloData() if data.group_pattern is None:
-            return "data.group_pattern"
-        case HubData() if data.group_column is None:
-            return "data.group_column"
-    return None
 
 
 def make_data(

@@ -70,9 +70,9 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Folder
     """
     image = read_image(image_path, max_pixels=settings.max_image_pixels)
     if settings.label_kind == "masks":
-        masks, categories, small = _read_masks(label_path, image, settings)
+        masks, categories, small = _read_masks(name, label_path, image, settings)
     else:
-        labels = _read_label(label_path, image, settings)
+        labels = _read_label(name, label_path, image, settings)
         masks, categories, small = label_map_objects(labels, settings, source=label_path)
     if not len(masks):
         return Case(samples=[], empty_images=1, small_objects=small)
@@ -90,22 +90,22 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Folder
 
 
 def _read_masks(
-    folder: Path, image: npt.NDArray[np.uint8], settings: FolderData
+    name: str, folder: Path, image: npt.NDArray[np.uint8], settings: FolderData
 ) -> tuple[npt.NDArray[np.bool_], tuple[str, ...], int]:
     """Masks of any value above 0, one file each; categories are the folders inside `folder`."""
     files = _mask_files(folder)
     masks = np.empty((len(files), *image.shape[:2]), dtype=bool)
     for mask, file in zip(masks, files, strict=True):
-        np.greater(_read_label(file, image, settings), 0, out=mask)
+        np.greater(_read_label(name, file, image, settings), 0, out=mask)
     categories = [settings.category if file.parent == folder else file.parent.name for file in files]
     return large_objects(masks, categories, min_pixels=settings.min_object_pixels)
 
 
-def _read_label(path: Path, image: npt.NDArray[np.uint8], settings: FolderData) -> npt.NDArray[np.integer]:
+def _read_label(name: str, path: Path, image: npt.NDArray[np.uint8], settings: FolderData) -> npt.NDArray[np.integer]:
     labels = read_label_map(path, max_pixels=settings.max_image_pixels)
     if labels.shape != image.shape[:2]:
         raise DataError(
-            f"{path}: shapes differ: image {image.shape[:2]}, label {labels.shape} (rows, columns); "
-            "both must show the same pixels"
+            f"{name}: shapes differ: image {image.shape[:2]}, label {labels.shape} (rows, columns); "
+            f"both must show the same pixels; the label is {path}"
         )
     return labels

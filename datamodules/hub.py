@@ -164,13 +164,12 @@ def _check_columns(table: Dataset | IterableDataset, settings: HubData, where: s
         if column is not None and feature_of(column, table.features) is None:
             near = difflib.get_close_matches(column, table.column_names, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
-            raise DataError(
-                f"data.{key}: no column {column!r}{hint} in {where}; it has {', '.join(table.column_names)}"
-            )
+            has = ", ".join(table.column_names)
+            raise DataError(f"data.{key}: no column {column!r}{hint} in {where}; it has {has}")
     feature = None if settings.category_column is None else feature_of(settings.category_column, table.features)
-    while hasattr(feature, "feature"):  # a list of categories
-        feature = feature.feature
-    return tuple(getattr(feature, "names", None) or ())
+    while feature is not None and not hasattr(feature, "names"):
+        feature = getattr(feature, "feature", None)  # of a list: what it holds
+    return () if feature is None else tuple(feature.names)
 
 
 def _column(path: str, known: list[str]) -> str:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import fsspec
+import fsspec  # type: ignore[import-untyped]
 import httpx
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from datasets import Dataset, IterableDataset
+from huggingface_hub.constants import HF_HUB_CACHE
 
 from adapt.datamodules.objects import label_map_objects, large_objects
 from adapt.datamodules.source import Case
@@ -22,7 +23,7 @@ from adapt.recipe import HubData
 from adapt.samples import Sample
 
 TRIAL = 20
-"""So many rows from the first, all of them unusable, end the case: then it is the settings that are wrong."""
+"""So many rows of a stream, all unusable from the first, end it: then it is the settings that are wrong."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +97,9 @@ def _samples(rows: HubRows, settings: HubData, case: Case) -> Iterator[Sample]:
                 raise DataError(f"{source}: data.id_column gives {sample.sample_id!r} a second time")
         except DataError as error:
             case.errors.append(str(error))
-            if len(case.errors) == TRIAL == number - rows.first + 1:
-                listed = "\n  ".join(case.errors[:3])
-                raise DataError(
-                    f"none of the first {TRIAL} rows can be used, so the rest is not read:\n  {listed}"
-                ) from None
+            if isinstance(rows.table, IterableDataset) and len(case.errors) == TRIAL == number + 1:
+                first = "; ".join(case.errors[:3])
+                raise DataError(f"none of the first {TRIAL} rows can be used; the rest is not read: {first}") from None
             continue
         if sample is not None:
             ids.add(sample.sample_id)
@@ -248,8 +247,5 @@ def _belongs(path: str, rows: HubRows) -> bool:
     file = path.rsplit("::", 1)[-1]  # an archive, when the path leads into one
     if "://" in file:
         return rows.folder is None and file.startswith(f"hf://datasets/{rows.place}@")
-    caches = (
-        (datasets.config.HF_DATASETS_CACHE, datasets.config.HF_CACHE_HOME) if rows.folder is None else (rows.folder,)
-    )
-    real = os.path.abspath(file)
-    return any(Path(real).is_relative_to(os.path.abspath(cache)) for cache in caches)
+    places = [datasets.config.HF_DATASETS_CACHE, HF_HUB_CACHE] if rows.folder is None else [rows.folder]
+    return any(Path(os.path.abspath(file)).is_relative_to(os.path.abspath(place)) for place in places)

@@ -196,7 +196,8 @@ def _refuse(source: Source, found: Sequence[PartFacts], errors: Sequence[str]) -
     if errors:
         shown = "\n".join(f"  {error}" for error in errors[:LISTED_ERRORS])
         more = f"\n  and {len(errors) - LISTED_ERRORS} more" if len(errors) > LISTED_ERRORS else ""
-        raise DataError(f"{len(errors)} of {cases} cases cannot be used:\n{shown}{more}")
+        whole = "images" if any(part.errors for part in found) else f"of {cases} cases"
+        raise DataError(f"{len(errors)} {whole} cannot be used:\n{shown}{more}")
     if not any(part.samples for part in found):
         small = sum(part.small_objects for part in found)
         hint = f" {small} objects are smaller than data.min_object_pixels; lower it." if small else ""

@@ -9,6 +9,7 @@ from adapt.recipe.data import (
     MedicalData,
     Percentile,
     YoloData,
+    group_rule,
 )
 from adapt.recipe.load import as_yaml, describe_recipes, find_recipe, load_recipe, recipe_names
 from adapt.recipe.schema import (
@@ -48,6 +49,7 @@ __all__ = [
     "as_yaml",
     "describe_recipes",
     "find_recipe",
+    "group_rule",
     "load_recipe",
     "recipe_names",
 ]

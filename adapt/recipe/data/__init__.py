@@ -15,4 +15,22 @@ DataSettings = Annotated[
     Field(discriminator="kind"),
 ]
 
-__all__ = ["CocoData", "DataSettings", "FolderData", "HuWindow", "HubData", "MedicalData", "Percentile", "YoloData"]
+
+def group_rule(data: DataSettings) -> dict[str, str | None]:
+    """The keys of a recipe that say which cases are one group (patient, scene or slide), and their values."""
+    if isinstance(data, HubData):
+        return {"data.group_column": data.group_column, "data.id_column": data.id_column}
+    return {"data.group_pattern": data.group_pattern}
+
+
+__all__ = [
+    "CocoData",
+    "DataSettings",
+    "FolderData",
+    "HuWindow",
+    "HubData",
+    "MedicalData",
+    "Percentile",
+    "YoloData",
+    "group_rule",
+]
