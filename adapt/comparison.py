@@ -22,7 +22,7 @@ from adapt.evaluate import (
     write_report,
     write_tables,
 )
-from adapt.recipe import Recipe, as_yaml, load_recipe
+from adapt.recipe import Recipe, as_yaml, group_rule, load_recipe
 from adapt.runs import GALLERY, RECIPE, REPORT, SPLITS, versions
 from adapt.segmenters import PromptableSegmenter
 from adapt.training import Training

@@ -26,6 +26,8 @@ CATEGORIES = ("disc", "box")
 COLOURS = {"disc": (205, 120, 70), "box": (70, 120, 205)}
 CORNERS = 24
 """Of the polygon that stands for a disc."""
+Corners = npt.NDArray[np.float64]
+"""(N, 2) x, y in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +53,8 @@ def write_shapes_folder(folder: Path) -> None:
 
 def write_shapes_coco(folder: Path) -> None:
     """`images/` and `annotations.json`: boxes as polygons, discs as compressed RLE."""
-    images, annotations = [], []
+    images: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
     for number, (name, image, shapes) in enumerate(_drawn(), 1):
         _save(image, folder / "images" / f"{name}.png")
         images.append({"id": number, "file_name": f"{name}.png", "height": SIDE, "width": SIDE})
@@ -129,28 +132,31 @@ def draw_shapes(random: np.random.Generator) -> list[Shape]:
     left, top = random.integers(6, 12, 2).tolist()
     width, height = random.integers(32, 40, 2).tolist()
     right, bottom = left + width, top + height
-    inner = random.uniform(6, 9)
-    return [
-        _box(left, top, right, bottom),
-        _disc(left + width * random.uniform(0.35, 0.45), top + height * random.uniform(0.35, 0.45), inner),
-        _disc(left + width * random.uniform(0.3, 0.7), bottom, random.uniform(8, 11)),
-        _box(right, top + random.integers(0, 8), right + random.integers(14, 22), bottom),
-        _disc(random.uniform(68, 80), random.uniform(68, 80), random.uniform(9, 14)),
+    drawn = [
+        ("box", _box(left, top, right, bottom)),
+        ("disc", _disc(left + width * random.uniform(0.3, 0.5), top + 15, random.uniform(6, 9))),
+        ("disc", _disc(left + width * random.uniform(0.3, 0.7), bottom, random.uniform(8, 11))),
+        ("box", _box(right, top + random.integers(0, 8), right + random.integers(14, 22), bottom)),
+        ("disc", _disc(random.uniform(68, 80), random.uniform(68, 80), random.uniform(9, 14))),
     ]
+    turns = int(random.integers(4))
+    return [_shape(category, corners, turns) for category, corners in drawn]
 
 
-def _box(left: float, top: float, right: float, bottom: float) -> Shape:
-    return _shape("box", [(left, top), (right, top), (right, bottom), (left, bottom)])
+def _box(left: float, top: float, right: float, bottom: float) -> Corners:
+    return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], dtype=float)
 
 
-def _disc(x: float, y: float, radius: float) -> Shape:
+def _disc(x: float, y: float, radius: float) -> Corners:
     angles = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
-    return _shape("disc", np.stack([x + radius * np.cos(angles), y + radius * np.sin(angles)], axis=1))
+    return np.stack([x + radius * np.cos(angles), y + radius * np.sin(angles)], axis=1)
 
 
-def _shape(category: str, corners: npt.ArrayLike) -> Shape:
-    """A shape of corners (x, y) in pixels; six decimals are what label files have."""
-    outline = tuple(np.round(np.asarray(corners, dtype=float) / SIDE, 6).flatten().tolist())
+def _shape(category: str, corners: Corners, turns: int) -> Shape:
+    """A shape whose place in the image is turned by quarters; six decimals are what label files have."""
+    for _ in range(turns):
+        corners = np.stack([SIDE - corners[:, 1], corners[:, 0]], axis=1)
+    outline = tuple(np.round(corners / SIDE, 6).flatten().tolist())
     return Shape(category, outline, rasterise_outline(outline, height=SIDE, width=SIDE))
 
 

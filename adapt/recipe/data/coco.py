@@ -14,7 +14,7 @@ class CocoData(Settings):
     kind: Literal["coco"]
     root: str = Field(
         min_length=1,
-        description="Folder that holds the images and the annotation file; adapt:shapes_coco is generated.",
+        description="Folder that holds the images and the annotation file; adapt:shapes_coco generates.",
     )
     image_folder: str = Field("images", description="Below root: what `file_name` in the annotations is relative to.")
     annotation_file: str = Field("annotations.json", description="Below root: the COCO JSON file.")

@@ -22,7 +22,7 @@ class FolderData(Settings):
 
     kind: Literal["folder"]
     root: str = Field(
-        min_length=1, description="Folder that holds the images and label maps; adapt:shapes_folder is generated."
+        min_length=1, description="Folder that holds the images and label maps; adapt:shapes_folder generates."
     )
     image_folder: str = Field("images", description="Below root: the images.")
     label_folder: str = Field(

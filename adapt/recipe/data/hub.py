@@ -26,7 +26,7 @@ class HubData(Settings):
     root: str = Field(
         min_length=1,
         description="Hub id (owner/name), or a local folder: parquet, JSON lines, images with metadata.jsonl, or "
-        "what save_to_disk wrote; adapt:shapes_hub is generated.",
+        "what save_to_disk wrote; adapt:shapes_hub generates.",
     )
     config: str | None = Field(None, description="Configuration (subset) of the data set, if it has several.")
     revision: str | None = Field(

@@ -12,9 +12,7 @@ class YoloData(Settings):
     """2D images with one text file of polygons each, as YOLO segmentation has them; objects may overlap."""
 
     kind: Literal["yolo"]
-    root: str = Field(
-        min_length=1, description="Folder that holds the images and labels; adapt:shapes_yolo is generated."
-    )
+    root: str = Field(min_length=1, description="Folder that holds the images and labels; adapt:shapes_yolo generates.")
     image_folder: str = Field(
         "images", min_length=1, description="Name of each folder of images, anywhere below root; splits may be inside."
     )
