@@ -40,7 +40,7 @@ def read_coco(path: Path) -> list[CocoImage]:
             categories, or without a segmentation (the first are listed).
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
         names = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
         images = {int(entry["id"]): entry for entry in content["images"]}
         objects: dict[int, list[CocoObject]] = {number: [] for number in images}
