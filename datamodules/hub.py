@@ -18,7 +18,7 @@ from datasets import Dataset, DatasetDict, IterableDataset
 from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
-from adapt.datamodules.hub_rows import HubRows, feature_of, read_rows
+from adapt.datamodules.hub_rows import HubRows, feature_of, read_rows, value_of
 from adapt.datamodules.pairing import files_below
 from adapt.datamodules.source import Source
 from adapt.errors import DataError
@@ -74,7 +74,8 @@ def _ranges(rows: HubRows, settings: HubData) -> list[HubRows]:
     if isinstance(table, IterableDataset):
         return [rows]
     if settings.id_column is not None:
-        counts = Counter(map(str, table.data.column(settings.id_column).to_pylist()))
+        top = _column(settings.id_column, table.column_names)
+        counts = Counter(str(value_of(settings.id_column, {top: value})) for value in table.data[top].to_pylist())
         twice = [name for name, count in counts.items() if count > 1]
         if twice:
             raise DataError(

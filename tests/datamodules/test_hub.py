@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from PIL import Image
+from pydantic import ValidationError
 from rich.console import Console
 
 from adapt.datamodules import Case, Source
@@ -22,7 +23,7 @@ from adapt.datamodules.hub import ROWS_PER_CASE, hub_source
 from adapt.datamodules.store import open_or_make
 from adapt.errors import DataError
 from adapt.formats import encode_masks
-from adapt.recipe import HubData
+from adapt.recipe import FolderData, HubData, group_rule
 from adapt.samples import Sample
 
 HEIGHT, WIDTH = 20, 30
@@ -377,3 +378,33 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     (root / "train.parquet").write_bytes(content[: len(content) // 2])
     for streaming in (False, True):
         assert "cannot be read" in _refused(root, streaming=streaming)
+
+
+def test_the_id_may_be_a_field_of_a_column(tmp_path: Path) -> None:
+    features = Features({"image": datasets.Image(), "mask": datasets.Image(), "about": {"id": Value("string")}})
+    rows = [{"image": _png(_pixels(0)), "mask": _png(_label_map()), "about": {"id": name}} for name in "ab"]
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows, schema=features.arrow_schema), tmp_path / "data" / "train.parquet")
+    assert [sample.sample_id for sample in _samples(tmp_path / "data", id_column="about.id")] == ["train/a", "train/b"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"label_kind": "classes"}, "label_kind classes needs labels"),
+        ({"labels": {"a": 1}}, "labels is read with label_kind classes only"),
+        ({"label_kind": "classes", "labels": {"a": 1}, "category_column": "kind"}, "label_kind instances only"),
+        ({"splits": ["train", "train"]}, "splits names one twice: train, train"),
+        ({"splits": []}, "at least 1 item"),
+        ({"trust_remote_code": True}, "Extra inputs are not permitted"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        HubData(kind="hub", root="owner/name", **changes)
+
+
+def test_what_groups_rows_is_known_by_its_keys() -> None:
+    settings = HubData(kind="hub", root="owner/name", group_column="slide")
+    assert group_rule(settings) == {"data.group_column": "slide", "data.id_column": None}
+    assert group_rule(FolderData(kind="folder", root="x", group_pattern="(a)")) == {"data.group_pattern": "(a)"}

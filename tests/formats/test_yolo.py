@@ -153,3 +153,15 @@ def test_an_outline_is_drawn_as_pycocotools_draws_it(
 
 def test_an_outline_of_the_whole_image_is_the_whole_image() -> None:
     assert rasterise_outline((0, 0, 1, 0, 1, 1, 0, 1), height=7, width=13).all()
+
+
+def test_a_hole_that_a_tool_bridged_stays_a_hole() -> None:
+    # The outline goes round the outside, over a bridge to the hole, round it the other way, and back.
+    outer = [(0.1, 0.1), (0.9, 0.1), (0.9, 0.9), (0.1, 0.9), (0.1, 0.1)]
+    hole = [(0.3, 0.3), (0.3, 0.6), (0.6, 0.6), (0.6, 0.3), (0.3, 0.3)]
+    outline = tuple(value for corner in [*outer, *hole] for value in corner)
+    expected = np.zeros((40, 60), dtype=bool)
+    expected[4:36, 6:54] = True
+    expected[12:24, 18:36] = False
+    mask = rasterise_outline(outline, height=40, width=60)
+    assert (mask != expected).sum() <= 24  # but for the pixels along the bridge
