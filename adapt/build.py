@@ -20,13 +20,25 @@ from adapt.datamodules import SegmentationDataModule, Source, Splits, Store, spl
 from adapt.datamodules.coco import coco_source
 from adapt.datamodules.folder import folder_source
 from adapt.datamodules.generated import PREFIX, generated_folder
+from adapt.datamodules.hub import hub_source
 from adapt.datamodules.medical import medical_source
 from adapt.datamodules.store import open_or_make
 from adapt.datamodules.transforms import Augmentation
+from adapt.datamodules.yolo import yolo_source
 from adapt.errors import RecipeError
 from adapt.losses import LossWeights
 from adapt.prompts import PromptSimulation, Session
-from adapt.recipe import CocoData, DataSettings, FolderData, MedicalData, Recipe, SatelliteData
+from adapt.recipe import (
+    CocoData,
+    DataSettings,
+    FolderData,
+    HubData,
+    MedicalData,
+    Recipe,
+    SatelliteData,
+    YoloData,
+    group_rule,
+)
 from adapt.segmenters import TINY, TINY_NOTE, PromptableSegmenter, SegmenterSpec, load_segmenter
 from adapt.session import Objective
 from adapt.task import AdaptTask, OptimizationPlan
@@ -72,6 +84,10 @@ def make_source(data: DataSettings, cache: Path) -> Source:
             from adapt.datamodules.satellite import satellite_source
 
             return satellite_source(data, root)
+        case YoloData():
+            return yolo_source(data, root)
+        case HubData():
+            return hub_source(data, root)
 
 
 def make_splits(recipe: Recipe, store: Store, console: Console) -> Splits:
@@ -83,10 +99,11 @@ def make_splits(recipe: Recipe, store: Store, console: Console) -> Splits:
             highlight=False,
             soft_wrap=True,
         )
-    if recipe.data.kind in ("folder", "coco") and recipe.data.group_pattern is None:
+    key, rule = next(iter(group_rule(recipe.data).items()))
+    if rule is None and not isinstance(recipe.data, MedicalData):  # a volume is a patient
         console.print(
             "[yellow]notice:[/] each image is a group of its own; if several show one patient, scene or slide, set "
-            "data.group_pattern, or the test split is not independent of training",
+            f"{key}, or the test split is not independent of training",
             highlight=False,
             soft_wrap=True,
         )
@@ -234,9 +251,9 @@ def make_trainer(
 def named_categories(data: DataSettings) -> list[str]:
     """The categories that a recipe names; none if it takes all that are there."""
     match data:
-        case MedicalData() | FolderData() | SatelliteData():
+        case MedicalData() | FolderData() | SatelliteData() | HubData():
             return list(data.labels)
-        case CocoData():
+        case CocoData() | YoloData():
             return data.categories
 
 

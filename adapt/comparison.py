@@ -23,7 +23,7 @@ from adapt.evaluate import (
     write_report,
     write_tables,
 )
-from adapt.recipe import Recipe, as_yaml, load_recipe
+from adapt.recipe import Recipe, as_yaml, group_rule, load_recipe
 from adapt.runs import GALLERY, RECIPE, REPORT, SPLITS, versions
 from adapt.segmenters import PromptableSegmenter
 from adapt.training import Training
@@ -111,10 +111,12 @@ def unseen_groups(recipe: Recipe, store: Store, run_folder: Path) -> Splits:
         raise RunError(
             f"{run_folder / SPLITS} cannot be read ({error}); it tells which groups were trained on"
         ) from None
-    if recipe.data.root == trained.data.root and recipe.data.group_pattern != trained.data.group_pattern:
+    rule, trained_rule = group_rule(recipe.data), group_rule(trained.data)
+    if recipe.data.root == trained.data.root and rule != trained_rule:
+        key = next(key for key in {**rule, **trained_rule} if rule.get(key) != trained_rule.get(key))
         raise RunError(
-            f"data.group_pattern {recipe.data.group_pattern!r} is not that of the run, "
-            f"{trained.data.group_pattern!r}, so groups that were trained on could not be told; leave it as it was"
+            f"{key} {rule.get(key)!r} is not that of the run, {trained_rule.get(key)!r}, "
+            "so groups that were trained on could not be told; leave it as it was"
         )
     if (recipe.data.root, recipe.split) == (trained.data.root, trained.split):
         splits = test_only(store.groups, list(saved.test))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from adapt.datamodules.objects import large_objects
 from adapt.datamodules.pairing import case_group, existing_folder
 from adapt.datamodules.source import Case, Source
 from adapt.errors import DataError
@@ -56,21 +57,22 @@ def read_case(annotated: CocoImage, path: Path, *, settings: CocoData) -> Case:
     if image.shape[:2] != size:
         raise DataError(f"{path}: is {image.shape[:2]}, but annotated as {size} (rows, columns)")
     wanted = [found for found in annotated.objects if not settings.categories or found.category in settings.categories]
-    masks = np.empty((len(wanted), *size), dtype=bool)
-    for mask, found in zip(masks, wanted, strict=True):
+    drawn = np.empty((len(wanted), *size), dtype=bool)
+    for mask, found in zip(drawn, wanted, strict=True):
         try:
             mask[:] = rasterise(found.segmentation, height=size[0], width=size[1])
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise DataError(f"{path}: a segmentation of {found.category!r} cannot be drawn: {error}") from None
-    kept = masks.sum((1, 2)) >= settings.min_object_pixels
-    small = int(np.count_nonzero(~kept))
-    if not kept.any():
+    masks, categories, small = large_objects(
+        drawn, [found.category for found in wanted], min_pixels=settings.min_object_pixels
+    )
+    if not len(masks):
         return Case(samples=[], empty_images=1, small_objects=small)
     name = Path(annotated.file_name).with_suffix("").as_posix()
     sample = Sample(
         image=image,
-        masks=masks[kept],
-        categories=tuple(found.category for found, keep in zip(wanted, kept, strict=True) if keep),
+        masks=masks,
+        categories=categories,
         group=case_group(name, settings.group_pattern),
         spacing=(1.0, 1.0),
         spacing_unit="px",

@@ -1,13 +1,12 @@
-"""2D images and label maps side by side, paired by name."""
+"""2D images beside label maps, or beside folders with a mask for each object; paired by name."""
 
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from adapt.datamodules.objects import instance_objects, named_values, split_objects
+from adapt.datamodules.objects import label_map_objects, large_objects
 from adapt.datamodules.pairing import case_group, existing_folder, refuse_unpaired
 from adapt.datamodules.source import Case, Source
 from adapt.errors import DataError
@@ -18,31 +17,49 @@ from adapt.samples import Sample
 
 
 def folder_source(settings: FolderData, root: Path) -> Source:
-    """Pairs of image and label map below a folder.
+    """Pairs of image and label map below a folder, or of image and folder of masks.
 
     Raises:
         DataError: a folder is missing or empty, or an image or label has no partner (all are listed).
     """
     images = _images(existing_folder(root, settings.image_folder, "data.image_folder"))
-    labels = _images(existing_folder(root, settings.label_folder, "data.label_folder"))
+    label_folder = existing_folder(root, settings.label_folder, "data.label_folder")
+    masks = settings.label_kind == "masks"
+    labels = _folders(label_folder) if masks else _images(label_folder)
     refuse_unpaired(images, labels, root, kinds=f"{', '.join(image_format.SUFFIXES)} files")
+    label_files = [file for path in labels.values() for file in (_mask_files(path) if masks else [path])]
     return Source(
-        inputs=[*images.values(), *labels.values()],
+        inputs=[*images.values(), *label_files],
         cases=[partial(read_case, name, images[name], labels[name], settings=settings) for name in sorted(images)],
     )
 
 
 def _images(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in image_format.SUFFIXES or path.name.startswith("."):
-            continue
+    for path in _image_files(folder):
         if path.stem in found:
             raise DataError(
                 f"{folder}: two files are called {path.stem}: {found[path.stem].name} and {path.name}; keep one"
             )
         found[path.stem] = path
     return found
+
+
+def _image_files(folder: Path) -> list[Path]:
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in image_format.SUFFIXES and not path.name.startswith(".")
+    ]
+
+
+def _folders(folder: Path) -> dict[str, Path]:
+    return {path.name: path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")}
+
+
+def _mask_files(folder: Path) -> list[Path]:
+    """Mask files of an image: in its folder, then in the folders of categories inside."""
+    return [file for place in (folder, *_folders(folder).values()) for file in _image_files(place)]
 
 
 def read_case(name: str, image_path: Path, label_path: Path, *, settings: FolderData) -> Case:
@@ -52,26 +69,11 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Folder
         DataError: unreadable, of different size, or with label values that are not named.
     """
     image = read_image(image_path, max_pixels=settings.max_image_pixels)
-    labels = read_label_map(label_path, max_pixels=settings.max_image_pixels)
-    if image.shape[:2] != labels.shape:
-        raise DataError(
-            f"{name}: shapes differ: image {image.shape[:2]}, label {labels.shape} (rows, columns); "
-            "both must show the same pixels"
-        )
-    if settings.label_kind == "classes":
-        present = [int(value) for value in np.unique(labels) if value != 0]
-        strict = settings.other_labels == "error"
-        named_values(present, settings.labels, others_are_errors=strict, source=label_path)
-        masks, categories, small = split_objects(
-            labels,
-            settings.labels,
-            by_component=settings.objects == "component",
-            min_pixels=settings.min_object_pixels,
-        )
+    if settings.label_kind == "masks":
+        masks, categories, small = _read_masks(name, label_path, image, settings)
     else:
-        _refuse_binary(labels, label_path, settings)
-        masks, _, small = instance_objects(labels, min_pixels=settings.min_object_pixels)
-        categories = (settings.category,) * len(masks)
+        labels = _read_label(name, label_path, image, settings)
+        masks, categories, small = label_map_objects(labels, settings, source=label_path)
     if not len(masks):
         return Case(samples=[], empty_images=1, small_objects=small)
     sample = Sample(
@@ -87,11 +89,23 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Folder
     return Case(samples=[sample], empty_images=0, small_objects=small)
 
 
-def _refuse_binary(labels: npt.NDArray[np.integer], path: Path, settings: FolderData) -> None:
-    """A 0/255 map of several regions is a mask of a class, not one object."""
-    present = np.unique(labels[labels != 0])
-    if present.tolist() == [255] and cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)[0] > 2:
+def _read_masks(
+    name: str, folder: Path, image: npt.NDArray[np.uint8], settings: FolderData
+) -> tuple[npt.NDArray[np.bool_], tuple[str, ...], int]:
+    """Masks of any value above 0, one file each; categories are the folders inside `folder`."""
+    files = _mask_files(folder)
+    masks = np.empty((len(files), *image.shape[:2]), dtype=bool)
+    for mask, file in zip(masks, files, strict=True):
+        np.greater(_read_label(name, file, image, settings), 0, out=mask)
+    categories = [settings.category if file.parent == folder else file.parent.name for file in files]
+    return large_objects(masks, categories, min_pixels=settings.min_object_pixels)
+
+
+def _read_label(name: str, path: Path, image: npt.NDArray[np.uint8], settings: FolderData) -> npt.NDArray[np.integer]:
+    labels = read_label_map(path, max_pixels=settings.max_image_pixels)
+    if labels.shape != image.shape[:2]:
         raise DataError(
-            f"{path}: is a mask of 0 and 255 with several regions, but data.label_kind=instances takes each value for "
-            f"one object. Set data.label_kind=classes data.labels={{{settings.category}: 255}}: each region is then one"
+            f"{name}: shapes differ: image {image.shape[:2]}, label {labels.shape} (rows, columns); "
+            f"both must show the same pixels; the label is {path}"
         )
+    return labels

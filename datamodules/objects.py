@@ -1,12 +1,13 @@
-"""From label values to objects; for every domain whose labels are maps of named values."""
+"""From labels to objects; for every domain whose labels are maps of values, or masks."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from adapt.errors import DataError
+from adapt.recipe import FolderData, HubData
 
 LISTED = 10
 
@@ -92,10 +93,43 @@ def instance_objects(
     return masks, kept, len(values) - len(kept)
 
 
-def some(values: list[int]) -> str:
-    """The first values of a list, for a message."""
-    rest = f" and {len(values) - LISTED} more" if len(values) > LISTED else ""
-    return ", ".join(map(str, values[:LISTED])) + rest
+def label_map_objects(
+    labels: npt.NDArray[np.integer], settings: FolderData | HubData, *, source: object
+) -> tuple[npt.NDArray[np.bool_], tuple[str, ...], int]:
+    """Objects of a 2D label map whose values are instances or classes, as `label_kind` says.
+
+    Args:
+        labels: (H, W) values, 0 is background.
+        settings: of the domain.
+        source: of the map, for messages.
+
+    Returns:
+        (N, H, W) bool masks, N categories, and how many objects were too small.
+
+    Raises:
+        DataError: a class has no name, or a mask of several regions is given for an instance.
+    """
+    if settings.label_kind == "classes":
+        present = [int(value) for value in np.unique(labels) if value != 0]
+        named_values(present, settings.labels, others_are_errors=settings.other_labels == "error", source=source)
+        return split_objects(
+            labels,
+            settings.labels,
+            by_component=settings.objects == "component",
+            min_pixels=settings.min_object_pixels,
+        )
+    refuse_binary(labels, category=settings.category, source=source)
+    masks, _, small = instance_objects(labels, min_pixels=settings.min_object_pixels)
+    return masks, (settings.category,) * len(masks), small
+
+
+def is_binary_mask(labels: npt.NDArray[np.integer]) -> bool:
+    """Whether a map of 0 and 255 shows several regions: then it is a mask of a class, not one object."""
+    present = np.unique(labels[labels != 0])
+    return (
+        present.tolist() == [255]
+        and cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)[0] > 2  # background is one
+    )
 
 
 def refuse_binary(labels: npt.NDArray[np.integer], *, category: str, source: object) -> None:
@@ -104,9 +138,32 @@ def refuse_binary(labels: npt.NDArray[np.integer], *, category: str, source: obj
     Raises:
         DataError: `labels` is such a map; says how to name the class.
     """
-    present = np.unique(labels[labels != 0])
-    if present.tolist() == [255] and cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)[0] > 2:
+    if is_binary_mask(labels):
         raise DataError(
             f"{source}: is a mask of 0 and 255 with several regions, but data.label_kind=instances takes each value "
             f"for one object. Set data.label_kind=classes data.labels={{{category}: 255}}: each region is then one"
         )
+
+
+def large_objects(
+    masks: npt.NDArray[np.bool_], categories: Sequence[str], *, min_pixels: int
+) -> tuple[npt.NDArray[np.bool_], tuple[str, ...], int]:
+    """The objects of at least `min_pixels`, which may overlap.
+
+    Args:
+        masks: (N, H, W) bool.
+        categories: N names.
+        min_pixels: smaller objects are left out.
+
+    Returns:
+        (M, H, W) bool masks, M categories, and how many objects were too small.
+    """
+    kept = masks.sum((1, 2)) >= min_pixels
+    names = tuple(name for name, keep in zip(categories, kept, strict=True) if keep)
+    return masks[kept], names, len(masks) - len(names)
+
+
+def some(values: list[int]) -> str:
+    """The first values of a list, for a message."""
+    rest = f" and {len(values) - LISTED} more" if len(values) > LISTED else ""
+    return ", ".join(map(str, values[:LISTED])) + rest

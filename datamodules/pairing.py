@@ -1,5 +1,6 @@
 """Images and labels of the same name, and the group a name belongs to; for every domain that stores pairs."""
 
+import os
 import re
 from pathlib import Path
 
@@ -21,6 +22,21 @@ def existing_folder(root: Path, below: str, key: str) -> Path:
         found = ", ".join(sorted(path.name for path in root.iterdir())[:LISTED]) or "nothing"
         raise DataError(f"{key}: no folder {folder}; {root} holds: {found}")
     return folder
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Every file in a folder and the folders inside, sorted; links are followed, each folder is entered once."""
+    found: list[Path] = []
+    entered: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in entered:
+            folders.clear()  # a link that leads back here would never end
+            continue
+        entered.add(real)
+        folders.sort()
+        found += [Path(place, name) for name in names]
+    return sorted(found)
 
 
 def refuse_unpaired(images: dict[str, Path], labels: dict[str, Path], root: Path, *, kinds: str) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -48,13 +48,14 @@ SCHEMA = pa.schema(
 
 @dataclass
 class PartFacts:
-    """What a part holds, and what was left out."""
+    """What a part holds, and what was left out; `errors` are of single images."""
 
     samples: int = 0
     objects: int = 0
     cut_objects: int = 0
     empty_images: int = 0
     small_objects: int = 0
+    errors: list[str] = field(default_factory=list)
 
 
 def make_parts(
@@ -134,7 +135,7 @@ def make_part(read: Callable[[], Case], stem: Path) -> str | None:
     except DataError as error:
         temporary.unlink(missing_ok=True)
         return str(error)
-    facts.empty_images, facts.small_objects = case.empty_images, case.small_objects
+    facts.empty_images, facts.small_objects, facts.errors = case.empty_images, case.small_objects, case.errors
     _put(temporary, stem.with_suffix(".arrow"))
     temporary.write_text(json.dumps(asdict(facts)), encoding="utf-8")
     _put(temporary, _facts_file(stem))  # last: it says that the part is whole

@@ -1,7 +1,7 @@
 """What a domain hands over: cases that can be read one by one."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from adapt.samples import Sample
@@ -16,11 +16,13 @@ class Case:
             thousand slices is never held with all its masks.
         empty_images: images left out because no object is in them; complete when `samples` has been gone through.
         small_objects: objects left out because they are smaller than the minimum; likewise.
+        errors: of single images that cannot be used, where the others of the case can; likewise.
     """
 
     samples: Iterable[Sample]
     empty_images: int = 0
     small_objects: int = 0
+    errors: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

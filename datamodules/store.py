@@ -175,6 +175,7 @@ def _make(source: Source, folder: Path, *, console: Console, on_error: str, work
     parts = folder.with_suffix(".parts")
     stems, errors = make_parts(source.cases, parts, workers=workers, console=console)
     found = [read_facts(stem) for stem in stems]
+    errors += [error for part in found for error in part.errors]
     _refuse(source, found, errors, skip=on_error == "skip")
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
@@ -207,7 +208,8 @@ def _refuse(source: Source, found: Sequence[PartFacts], errors: Sequence[str], *
     cases = len(source.cases)
     shown = "".join(f"\n  {error}" for error in errors[:LISTED_ERRORS])
     more = f"\n  and {len(errors) - LISTED_ERRORS} more" if len(errors) > LISTED_ERRORS else ""
-    unusable = f"{len(errors)} of {cases} cases cannot be used:{shown}{more}" if errors else ""
+    whole = "images" if any(part.errors for part in found) else f"of {cases} cases"
+    unusable = f"{len(errors)} {whole} cannot be used:{shown}{more}" if errors else ""
     if unusable and not skip:
         raise DataError(unusable)
     if not any(part.samples for part in found):

@@ -33,7 +33,7 @@ from adapt.datacheck.walk import digest, summarise_store
 from adapt.datamodules import Splits, Store, split_groups
 from adapt.errors import CheckpointError, DataError, RunError
 from adapt.files import write_file, write_text
-from adapt.recipe import DataSettings, Recipe
+from adapt.recipe import DataSettings, Recipe, group_rule
 from adapt.runs import check_writable, new_run_folder
 from adapt.segmenters import SegmenterSpec
 
@@ -153,7 +153,7 @@ def print_warnings(findings: Sequence[Finding], console: Console) -> None:
 def _of_groups(recipe: Recipe, store: Store, splits: Splits | None) -> list[Finding]:
     return [
         *names_alike(store.groups),
-        *shared_stems(store.groups, group_pattern=recipe.data.group_pattern),
+        *([] if any(group_rule(recipe.data).values()) else shared_stems(store.groups)),
         *([] if splits is None else few_test_groups(splits)),
     ]
 

@@ -36,13 +36,11 @@ def names_alike(groups: Iterable[str]) -> list[Finding]:
     return [Finding("names_alike", "warning", text, tuple(name for names in twins for name in names))]
 
 
-def shared_stems(groups: Iterable[str], *, group_pattern: str | None) -> list[Finding]:
+def shared_stems(groups: Iterable[str]) -> list[Finding]:
     """Groups that differ in the end of their names only, as slices or tiles of one thing do, without a pattern.
 
     Numbered names alone (`case_001`, `case_002`) say nothing: their one stem tells no things apart.
     """
-    if group_pattern is not None:
-        return []
     names = sorted(set(groups))
     for pattern in STEM_PATTERNS:
         members = defaultdict(list)

@@ -2,19 +2,23 @@
 
 from adapt.formats.coco import CocoImage, CocoObject, rasterise, read_coco
 from adapt.formats.dicom import read_dicom_series
-from adapt.formats.image import read_image, read_label_map
+from adapt.formats.image import decode_image, decode_label_map, read_image, read_label_map
 from adapt.formats.intensity import integral, percentile_range, to_uint8
 from adapt.formats.itk import read_itk, write_itk
 from adapt.formats.nifti import read_nifti, write_nifti
 from adapt.formats.rle import Box, decode_crops, decode_masks, encode_crops, encode_masks
 from adapt.formats.volume import Volume, normalise_orientation, same_geometry
+from adapt.formats.yolo import YoloObject, rasterise_outline, read_yolo_labels, read_yolo_names
 
 __all__ = [
     "Box",
     "CocoImage",
     "CocoObject",
     "Volume",
+    "YoloObject",
     "decode_crops",
+    "decode_image",
+    "decode_label_map",
     "decode_masks",
     "encode_crops",
     "encode_masks",
@@ -22,12 +26,15 @@ __all__ = [
     "normalise_orientation",
     "percentile_range",
     "rasterise",
+    "rasterise_outline",
     "read_coco",
     "read_dicom_series",
     "read_image",
     "read_itk",
     "read_label_map",
     "read_nifti",
+    "read_yolo_labels",
+    "read_yolo_names",
     "same_geometry",
     "to_uint8",
     "write_itk",

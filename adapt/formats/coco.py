@@ -40,7 +40,7 @@ def read_coco(path: Path) -> list[CocoImage]:
             categories, or without a segmentation (the first are listed).
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
         names = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
         images = {int(entry["id"]): entry for entry in content["images"]}
         objects: dict[int, list[CocoObject]] = {number: [] for number in images}
@@ -82,15 +82,20 @@ def rasterise(segmentation: Any, *, height: int, width: int) -> npt.NDArray[np.b
     if isinstance(segmentation, list):
         if not all(isinstance(ring, list) and len(ring) >= 6 and len(ring) % 2 == 0 for ring in segmentation):
             raise ValueError("a polygon needs at least three points x, y")
-        encoded = coco.merge(coco.frPyObjects([[float(v) for v in ring] for ring in segmentation], height, width))
+        rings = [[float(v) for v in ring] for ring in segmentation]
+        reach = 2 * max(height, width)  # pycocotools would take memory for each pixel of an edge
+        far = [v for ring in rings for v in ring if not -reach <= v <= reach]
+        if far:
+            raise ValueError(f"coordinate {far[0]:g} is far outside of {width} x {height} pixels")
+        encoded = coco.merge(coco.frPyObjects(rings, height, width))
     elif isinstance(segmentation, dict) and list(segmentation.get("size", [])) == [height, width]:
         counts = segmentation.get("counts")
         if isinstance(counts, list):
-            if sum(counts) != height * width:
-                raise ValueError(f"RLE of {sum(counts)} pixels, the image has {height * width}")
+            if not all(type(run) is int and run >= 0 for run in counts) or sum(counts) != height * width:
+                raise ValueError(f"RLE whose runs do not add up to the {height * width} pixels of the image")
             encoded = coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)
         else:
-            encoded = {"size": [height, width], "counts": str(counts).encode()}
+            encoded = {"size": [height, width], "counts": counts if isinstance(counts, bytes) else str(counts).encode()}
     else:
         raise ValueError(f"neither polygons nor RLE of size {[height, width]}")
     return np.asarray(coco.decode(encoded)).astype(bool)

@@ -1,77 +1,128 @@
-"""2D images and label maps (PNG, JPEG, TIFF) by Pillow. The header's size is checked before decoding."""
+"""2D images and label maps by Pillow, from files or bytes. The header's size is checked before decoding.
 
+Transparency is left out, as the processors of pretrained models do: the colours that are stored count.
+"""
+
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from adapt.errors import DataError
 from adapt.formats.intensity import integral, percentile_range, to_uint8
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-LOSSY = (".jpg", ".jpeg")
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
+"""What is decoded, whatever a file is called; Pillow would start other programs for some of the rest."""
+LOSSY = ("JPEG", "MPO")
 DEEP_MODES = ("I;16", "I;16B", "I;16L", "I", "F")
 PERCENTILES = (0.5, 99.5)
 
 
-def _open(path: Path, max_pixels: int) -> Image.Image:
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # `max_pixels` takes its place
-    try:
-        with Image.open(path) as image:
-            return _checked(image, path, max_pixels)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (OSError, ValueError, TypeError, SyntaxError) as error:  # Pillow raises all of these
-        raise DataError(f"{path}: cannot be read as an image ({error}); convert it to PNG") from None
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-
-
-def _checked(image: Image.Image, path: Path, max_pixels: int) -> Image.Image:
-    if image.width * image.height > max_pixels:
-        raise DataError(
-            f"{path}: {image.width} x {image.height} pixels are more than data.max_image_pixels ({max_pixels:,}); "
-            "raise it, or cut the image into tiles"
-        )
-    frames = getattr(image, "n_frames", 1)
-    if frames != 1:
-        raise DataError(f"{path}: holds {frames} images; one 2D image a file is needed")
-    return ImageOps.exif_transpose(image)
-
-
 def read_image(path: Path, *, max_pixels: int) -> npt.NDArray[np.uint8]:
-    """An image as (H, W, 3) uint8; deeper grey images are mapped by percentiles 0.5 to 99.5.
+    """An image file as (H, W, 3) uint8; see `decode_image`.
 
     Raises:
         DataError: missing, unreadable, too large, or with NaN or infinite pixels.
     """
-    image = _open(path, max_pixels)
-    if image.mode not in DEEP_MODES:
-        return np.asarray(image.convert("RGB"))
-    values = np.asarray(image)
-    if not np.isfinite(values).all():
-        raise DataError(f"{path}: has NaN or infinite pixels; replace them")
-    low, high = percentile_range(values, low=PERCENTILES[0], high=PERCENTILES[1])
-    return np.repeat(to_uint8(values, low=low, high=high)[..., None], 3, axis=2)
+    return _colours(_open(path, str(path), max_pixels), str(path))
+
+
+def decode_image(content: bytes, *, source: str, max_pixels: int) -> npt.NDArray[np.uint8]:
+    """The bytes of an image file as (H, W, 3) uint8; deeper grey images are mapped by percentiles 0.5 to 99.5.
+
+    Args:
+        content: of a PNG, JPEG, TIFF, BMP or WebP file.
+        source: what the bytes are, for messages.
+        max_pixels: larger images are refused by their header.
+
+    Raises:
+        DataError: unreadable, too large, or with NaN or infinite pixels.
+    """
+    return _colours(_open(BytesIO(content), source, max_pixels), source)
 
 
 def read_label_map(path: Path, *, max_pixels: int) -> npt.NDArray[np.integer]:
-    """A label map as (H, W) integers; palette images give their indices.
+    """A label map file as (H, W) integers; see `decode_label_map`.
 
     Raises:
         DataError: missing, unreadable, too large, of several channels, or with values that are not whole.
     """
-    if path.suffix.lower() in LOSSY:
-        raise DataError(f"{path}: JPEG changes label values; store label maps as PNG or TIFF")
-    image = _open(path, max_pixels)
-    if image.mode not in ("1", "L", "P", *DEEP_MODES):
+    return _values(_open(path, str(path), max_pixels, lossless=True), str(path))
+
+
+def decode_label_map(content: bytes, *, source: str, max_pixels: int) -> npt.NDArray[np.integer]:
+    """The bytes of a label map as (H, W) integers; palette images give their indices.
+
+    Several channels are one where they say the same: all colours equal, and the same transparency everywhere.
+
+    Args:
+        content: of a PNG, TIFF, BMP or WebP file.
+        source: what the bytes are, for messages.
+        max_pixels: larger maps are refused by their header.
+
+    Raises:
+        DataError: unreadable, too large, JPEG, of several channels, or with values that are not whole.
+    """
+    return _values(_open(BytesIO(content), source, max_pixels, lossless=True), source)
+
+
+def _open(file: Path | BytesIO, source: str, max_pixels: int, *, lossless: bool = False) -> Image.Image:
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # `max_pixels` takes its place
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            _check(image, source, max_pixels, lossless=lossless)
+            return ImageOps.exif_transpose(image)
+    except FileNotFoundError:
+        raise DataError(f"{source}: no such file") from None
+    except (OSError, ValueError, TypeError, SyntaxError) as error:  # Pillow raises all of these
+        reason = "not PNG, JPEG, TIFF, BMP or WebP" if isinstance(error, UnidentifiedImageError) else error
+        raise DataError(f"{source}: cannot be read as an image ({reason}); convert it to PNG") from None
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _check(image: Image.Image, source: str, max_pixels: int, *, lossless: bool) -> None:
+    if image.width * image.height > max_pixels:
         raise DataError(
-            f"{path}: a label map has one channel, this image is {image.mode}; store label values, not colours"
+            f"{source}: {image.width} x {image.height} pixels are more than data.max_image_pixels ({max_pixels:,}); "
+            "raise it, or cut the image into tiles"
         )
-    values = integral(np.asarray(image))
+    if lossless and image.format in LOSSY:
+        raise DataError(f"{source}: JPEG changes label values; store label maps as PNG or TIFF")
+    if image.mode in ("RGB", "RGBA") and any("16" in str(tile) for tile in getattr(image, "tile", ())):
+        raise DataError(f"{source}: 16-bit colour would lose its lower byte; convert it to 8 bits a channel")
+    frames = getattr(image, "n_frames", 1)
+    if frames != 1 and image.format != "MPO":  # a phone's JPEG, whose further images are previews and depth
+        raise DataError(f"{source}: holds {frames} images; one 2D image a file is needed")
+
+
+def _colours(image: Image.Image, source: str) -> npt.NDArray[np.uint8]:
+    if image.mode not in DEEP_MODES:
+        return np.asarray(image.convert("RGB"))
+    values = np.asarray(image)
+    if not np.isfinite(values).all():
+        raise DataError(f"{source}: has NaN or infinite pixels; replace them")
+    low, high = percentile_range(values, low=PERCENTILES[0], high=PERCENTILES[1])
+    return np.repeat(to_uint8(values, low=low, high=high)[..., None], 3, axis=2)
+
+
+def _values(image: Image.Image, source: str) -> npt.NDArray[np.integer]:
+    stored = np.asarray(image)
+    if image.mode in ("RGB", "RGBA", "LA"):
+        count = len(image.mode.removesuffix("A"))
+        colours, alpha = stored[..., :count], stored[..., count:]
+        if (colours == colours[..., :1]).all() and (alpha == alpha[:1, :1]).all():
+            stored = colours[..., 0]
+    if stored.ndim != 2:
+        raise DataError(
+            f"{source}: a label map has one channel, this image is {image.mode}; store label values, not colours"
+        )
+    values = integral(stored)
     if values is None:
-        raise DataError(f"{path}: label values are not whole numbers; store integers")
+        raise DataError(f"{source}: label values are not whole numbers; store integers")
     if values.min() < 0:
-        raise DataError(f"{path}: label values start at 0, the least here is {values.min()}")
+        raise DataError(f"{source}: label values start at 0, the least here is {values.min()}")
     return values

@@ -6,10 +6,13 @@ from adapt.recipe.data import (
     CocoData,
     DataSettings,
     FolderData,
+    HubData,
     HuWindow,
     MedicalData,
     Percentile,
     SatelliteData,
+    YoloData,
+    group_rule,
 )
 from adapt.recipe.load import as_yaml, describe_recipes, find_recipe, load_recipe, recipe_names
 from adapt.recipe.schema import (
@@ -35,6 +38,7 @@ __all__ = [
     "EvaluationSettings",
     "FolderData",
     "HuWindow",
+    "HubData",
     "LossSettings",
     "MedicalData",
     "ModelSettings",
@@ -47,9 +51,11 @@ __all__ = [
     "TrainerSettings",
     "TuningSettings",
     "WandbSettings",
+    "YoloData",
     "as_yaml",
     "describe_recipes",
     "find_recipe",
+    "group_rule",
     "load_recipe",
     "recipe_names",
 ]

@@ -42,7 +42,7 @@ LEAKS = {
 def test_slices_and_tiles_of_one_thing_are_found_and_the_proposed_pattern_joins_them(
     names: list[str], groups: set[str]
 ) -> None:
-    [found] = shared_stems(names, group_pattern=None)
+    [found] = shared_stems(names)
     assert (found.code, found.severity) == ("shared_stems", "warning")
     match = re.search(r"data\.group_pattern='([^']+)'", found.text)
     assert match is not None
@@ -63,11 +63,10 @@ def test_slices_and_tiles_of_one_thing_are_found_and_the_proposed_pattern_joins_
     ],
 )
 def test_names_that_only_count_say_nothing(names: list[str]) -> None:
-    assert shared_stems(names, group_pattern=None) == []
+    assert shared_stems(names) == []
 
 
 def test_who_has_set_a_pattern_is_not_asked_again() -> None:
-    assert shared_stems(LEAKS["slices"][0], group_pattern="^(.+)$") == []
 
 
 @pytest.mark.parametrize("count", [1, FEW_TEST_GROUPS - 1, FEW_TEST_GROUPS])

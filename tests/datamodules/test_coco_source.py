@@ -96,6 +96,14 @@ def test_a_polygon_that_is_none_is_told_with_its_image(tmp_path: Path) -> None:
     assert "t0.png: a segmentation of 'roof' cannot be drawn" in _refused(tmp_path)
 
 
+def test_line_ends_and_the_mark_of_windows_make_no_difference(tmp_path: Path) -> None:
+    _write(tmp_path, images=1)
+    text = json.dumps(json.loads((tmp_path / "annotations.json").read_bytes()), indent=1)
+    (tmp_path / "annotations.json").write_bytes(text.replace("\n", "\r\n").encode("utf-8-sig"))
+    [sample] = _source(tmp_path).cases[0]().samples
+    assert len(sample.masks) == 2
+
+
 @pytest.mark.slow
 def test_the_recipe_fits_from_one_command(tmp_path: Path) -> None:
     _write(tmp_path / "data", images=6)

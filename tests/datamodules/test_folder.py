@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from adapt.datamodules import Case
 from adapt.datamodules.folder import folder_source
@@ -203,3 +204,95 @@ def test_values_may_be_as_large_as_they_like(tmp_path: Path) -> None:
     case = _read(tmp_path)
     assert case.samples[0].masks.sum() == 36
     assert case.small_objects == 1
+
+
+def _write_masks(root: Path, **files: Array) -> None:
+    """An image, and its mask files by their path below `labels`, with / written as __."""
+    (root / "images").mkdir(parents=True, exist_ok=True)
+    (root / "labels" / "a").mkdir(parents=True, exist_ok=True)
+    Image.fromarray(COLOUR).save(root / "images" / "a.png")
+    for name, values in files.items():
+        path = root / "labels" / f"{name.replace('__', '/')}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(values).save(path)
+
+
+def _mask(value: int, top: int = 2) -> Array:
+    mask = np.zeros((20, 30), dtype=np.uint8)
+    mask[top : top + 8, 3:13] = value
+    return mask
+
+
+def test_each_mask_file_is_one_object_and_overlaps_stay(tmp_path: Path) -> None:
+    _write_masks(tmp_path, a__1=_mask(255), a__2=_mask(1, top=6), a__3=_mask(0))
+    case = _read(tmp_path, label_kind="masks", category="nucleus")
+    [sample] = case.samples
+    assert sample.categories == ("nucleus", "nucleus")
+    np.testing.assert_array_equal(sample.masks, np.stack([_mask(1), _mask(1, top=6)]) > 0)
+    assert (sample.masks[0] & sample.masks[1]).any()
+    assert case.small_objects == 1  # a mask without a pixel
+
+
+def test_a_mask_of_several_regions_is_still_one_object(tmp_path: Path) -> None:
+    _write_masks(tmp_path, a__1=_two_regions(255))
+    [sample] = _read(tmp_path, label_kind="masks").samples
+    assert len(sample.masks) == 1
+
+
+def test_folders_of_masks_name_categories(tmp_path: Path) -> None:
+    _write_masks(tmp_path, a__1=_mask(255), a__cell__1=_mask(255, top=6), a__dust__1=_mask(255, top=9))
+    [sample] = _read(tmp_path, label_kind="masks").samples
+    assert sample.categories == ("object", "cell", "dust")
+    source = folder_source(_settings(tmp_path, label_kind="masks"), tmp_path)
+    assert len(source.inputs) == 4  # every mask file is one
+
+
+def test_an_empty_folder_of_masks_is_an_image_without_objects(tmp_path: Path) -> None:
+    _write_masks(tmp_path)
+    (tmp_path / "labels" / "a" / "notes.txt").write_text("none", encoding="utf-8")
+    assert _read(tmp_path, label_kind="masks").empty_images == 1
+
+
+def test_masks_of_another_size_or_without_an_image_are_named(tmp_path: Path) -> None:
+    _write_masks(tmp_path, a__1=_mask(255), a__2=_mask(255).T)
+    text = _refused(tmp_path, label_kind="masks")
+    assert "a: shapes differ: image (20, 30), label (30, 20)" in text and "a/2.png" in text
+    (tmp_path / "labels" / "b").mkdir()
+    assert "1 labels without an image of the same name: b" in _refused(tmp_path, label_kind="masks")
+
+
+def test_names_of_classes_belong_to_classes_only(tmp_path: Path) -> None:
+    for kind in ("instances", "masks"):
+        with pytest.raises(ValidationError, match="labels is read with label_kind classes only"):
+            _settings(tmp_path, label_kind=kind, labels={"roof": 1})
+    with pytest.raises(ValidationError, match="label_kind classes needs labels"):
+        _settings(tmp_path, label_kind="classes")
+
+
+@pytest.mark.parametrize("name", ["a b", "größe 漢字", "[1] (x)"])
+def test_any_name_and_uppercase_endings_are_paired(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "my data"
+    root.mkdir()
+    _write_pair(root, _labels(), name=name)
+    (root / "images" / f"{name}.png").rename(root / "images" / f"{name}.PNG")
+    assert _read(root).samples[0].sample_id == name
+
+
+@pytest.mark.parametrize("kind", ["instances", "masks"])
+def test_a_folder_that_links_to_itself_is_not_entered_again(tmp_path: Path, kind: str) -> None:
+    _write_pair(tmp_path, _labels())
+    _write_masks(tmp_path, a__1=_mask(255))
+    for place in ("images", "labels"):
+        (tmp_path / place / "again").symlink_to(tmp_path / place)
+    if kind == "masks":
+        (tmp_path / "labels" / "again").unlink()
+        (tmp_path / "labels" / "a" / "again").symlink_to(tmp_path / "labels" / "a")
+    [sample] = _read(tmp_path, label_kind=kind).samples
+    assert sample.sample_id == "a"
+
+
+def test_a_label_that_links_to_itself_is_named(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _labels())
+    (tmp_path / "labels" / "a.png").unlink()
+    (tmp_path / "labels" / "a.png").symlink_to(tmp_path / "labels" / "a.png")
+    assert "a.png: cannot be read as an image" in _refused(tmp_path)

@@ -7,6 +7,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco
 
 from adapt.errors import DataError
@@ -35,6 +38,42 @@ def test_polygon_and_both_rle_give_the_same_mask() -> None:
     compressed = {"size": [HEIGHT, WIDTH], "counts": encode_masks(expected[None])[0].decode()}
     for segmentation in (polygon, {"size": [HEIGHT, WIDTH], "counts": _counts(expected)}, compressed):
         np.testing.assert_array_equal(rasterise(segmentation, height=HEIGHT, width=WIDTH), expected)
+
+
+def test_rle_may_be_bytes() -> None:
+    counts = encode_masks(_rectangle()[None])[0]
+    found = rasterise({"size": [HEIGHT, WIDTH], "counts": counts}, height=HEIGHT, width=WIDTH)
+    np.testing.assert_array_equal(found, _rectangle())
+
+
+CORNERS = st.lists(st.tuples(st.floats(-5, WIDTH + 5), st.floats(-5, HEIGHT + 5)), min_size=3, max_size=8)
+
+
+@given(rings=st.lists(CORNERS, min_size=1, max_size=3))
+def test_polygons_are_drawn_as_pycocotools_draws_them(rings: list[list[tuple[float, float]]]) -> None:
+    polygons = [[value for corner in ring for value in corner] for ring in rings]
+    separate = coco.decode(coco.frPyObjects(polygons, HEIGHT, WIDTH))  # (H, W, rings), not merged by its own code
+    np.testing.assert_array_equal(rasterise(polygons, height=HEIGHT, width=WIDTH), separate.any(axis=2))
+
+
+@given(mask=arrays.arrays(bool, (HEIGHT, WIDTH)))
+def test_our_rle_is_read_by_pycocotools_and_its_by_us(mask: np.ndarray) -> None:
+    [ours] = encode_masks(mask[None])
+    np.testing.assert_array_equal(coco.decode({"size": [HEIGHT, WIDTH], "counts": ours}), mask)
+    theirs = coco.frPyObjects({"size": [HEIGHT, WIDTH], "counts": _counts(mask)}, HEIGHT, WIDTH)
+    np.testing.assert_array_equal(rasterise(theirs, height=HEIGHT, width=WIDTH), mask)
+    uncompressed = {"size": [HEIGHT, WIDTH], "counts": _counts(mask)}
+    np.testing.assert_array_equal(rasterise(uncompressed, height=HEIGHT, width=WIDTH), mask)
+
+
+@settings(max_examples=300)
+@given(counts=st.binary(max_size=12))
+def test_any_compressed_text_is_a_mask_or_refused(counts: bytes) -> None:
+    try:
+        mask = rasterise({"size": [HEIGHT, WIDTH], "counts": counts}, height=HEIGHT, width=WIDTH)
+    except ValueError:
+        return
+    assert mask.shape == (HEIGHT, WIDTH)
 
 
 def test_several_polygons_are_one_object() -> None:
@@ -69,6 +108,11 @@ def test_a_slanted_polygon_has_its_area_and_agrees_with_opencv() -> None:
             "counts": coco.encode(np.asfortranarray(np.ones((90, 90), np.uint8)))["counts"].decode(),
         },
         [],
+        [[0, 0, 1e9, 0, 1e9, 1e9]],
+        [[0, 0, float("nan"), 0, 5, 5]],
+        [[0, 0, float("-inf"), 0, 5, 5]],
+        {"size": [HEIGHT, WIDTH], "counts": [-10, HEIGHT * WIDTH + 10]},
+        {"size": [HEIGHT, WIDTH], "counts": [0.5, HEIGHT * WIDTH - 0.5]},
     ],
 )
 def test_what_is_no_segmentation_is_refused(segmentation: Any) -> None:  # noqa: ANN401 - anything a file may hold

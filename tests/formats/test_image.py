@@ -6,13 +6,14 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
 
 from adapt.errors import DataError
-from adapt.formats import read_image, read_label_map
+from adapt.formats import decode_image, decode_label_map, read_image, read_label_map
 
 Array = npt.NDArray[Any]
 
@@ -152,6 +153,88 @@ def test_the_limit_can_be_raised_beyond_pillows_own(tmp_path: Path) -> None:
         read_image(path, max_pixels=200_000_000)
 
 
+def _tiff_header(width: int, height: int) -> bytes:
+    """A TIFF whose directory says that it is so large, with one strip of a byte."""
+    entries = [(256, width), (257, height), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, height), (279, 1)]
+    packed = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
+    return b"II*\0" + struct.pack("<I", 16) + bytes(8) + struct.pack("<H", len(entries)) + packed + bytes(4)
+
+
+@pytest.mark.parametrize("read", [read_image, read_label_map])
+def test_a_small_tiff_of_a_huge_image_is_refused_by_its_header(tmp_path: Path, read: Any) -> None:  # noqa: ANN401
+    path = tmp_path / "bomb.tif"
+    path.write_bytes(_tiff_header(50_000, 50_000))
+    with pytest.raises(DataError, match=r"bomb\.tif: 50000 x 50000 pixels are more than data\.max_image_pixels"):
+        read(path, max_pixels=100_000_000)
+    with pytest.raises(DataError, match="cannot be read as an image"):  # the same file, once it may be so large
+        path.write_bytes(_tiff_header(50, 50))
+        read(path, max_pixels=100_000_000)
+
+
+@pytest.mark.parametrize("read", [decode_image, decode_label_map])
+def test_a_bomb_in_bytes_is_refused_by_its_header(read: Any) -> None:  # noqa: ANN401
+    with pytest.raises(DataError, match=r"row 3: 14000 x 14000 pixels are more than data\.max_image_pixels"):
+        read(_png_header(14_000, 14_000), source="row 3", max_pixels=100_000_000)
+
+
+def test_bytes_are_read_as_the_file_is(tmp_path: Path) -> None:
+    image = _save(tmp_path / "a.png", Image.fromarray(COLOUR))
+    labels = _save(tmp_path / "b.tif", Image.fromarray(LABELS.astype(np.uint16)))
+    np.testing.assert_array_equal(decode_image(image.read_bytes(), source="row", max_pixels=LIMIT), COLOUR)
+    np.testing.assert_array_equal(decode_label_map(labels.read_bytes(), source="row", max_pixels=LIMIT), LABELS)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"GIF89a"])
+def test_other_formats_are_refused_whatever_the_file_is_called(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.png: cannot be read as an image \(not PNG, JPEG, TIFF, BMP or WebP\)"):
+        read_image(path, max_pixels=LIMIT)
+
+
+def test_postscript_is_never_run(tmp_path: Path) -> None:
+    # Pillow opens this by its content, and would start Ghostscript to draw it.
+    path = tmp_path / "a.png"
+    Image.fromarray(COLOUR).save(path, "EPS")
+    with pytest.raises(DataError, match="cannot be read as an image"):
+        read_image(path, max_pixels=LIMIT)
+
+
+def test_jpeg_labels_are_refused_whatever_the_file_is_called(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(GREY).save(path, "JPEG")
+    with pytest.raises(DataError, match=r"a\.png: JPEG changes label values"):
+        read_label_map(path, max_pixels=LIMIT)
+
+
+def test_a_photo_with_a_preview_behind_it_is_read(tmp_path: Path) -> None:
+    smooth = Image.fromarray(np.full((20, 30, 3), 90, np.uint8))
+    preview = Image.fromarray(np.full((20, 30, 3), 200, np.uint8))
+    path = _save(tmp_path / "a.jpg", smooth, format="MPO", save_all=True, append_images=[preview])
+    image = read_image(path, max_pixels=LIMIT)
+    assert image.shape == (20, 30, 3)
+    assert abs(int(image.mean()) - 90) <= 2
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_16_bit_colour_is_refused_rather_than_cut_to_its_upper_byte(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    assert cv2.imwrite(str(path), COLOUR.astype(np.uint16) * 10)
+    with pytest.raises(DataError, match=rf"a\.{suffix}: 16-bit colour would lose its lower byte; convert it to 8"):
+        read_image(path, max_pixels=LIMIT)
+
+
+@pytest.mark.parametrize("name", ["a b.png", "größe 漢字.PNG", "[1] (x).TIFF"])
+def test_any_file_name_is_read(tmp_path: Path, name: str) -> None:
+    np.testing.assert_array_equal(read_image(_save(tmp_path / name, Image.fromarray(COLOUR)), max_pixels=LIMIT), COLOUR)
+
+
+def test_a_link_to_itself_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.png").symlink_to(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.png: cannot be read as an image"):
+        read_image(tmp_path / "a.png", max_pixels=LIMIT)
+
+
 def test_an_image_at_the_limit_is_read(tmp_path: Path) -> None:
     path = _save(tmp_path / "a.png", Image.fromarray(GREY))
     assert read_image(path, max_pixels=20 * 30).shape == (20, 30, 3)
@@ -226,6 +309,22 @@ def test_a_palette_label_map_gives_its_indices(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_channels_that_say_the_same_are_one_label_map(tmp_path: Path, mode: str) -> None:
+    labels = LABELS.astype(np.uint8)
+    path = _save(tmp_path / "a.png", Image.fromarray(labels).convert(mode))
+    values = read_label_map(path, max_pixels=LIMIT)
+    np.testing.assert_array_equal(values, labels)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_labels_that_may_be_in_the_transparency_are_refused(tmp_path: Path, mode: str) -> None:
+    image = Image.fromarray(np.zeros((20, 30), np.uint8)).convert(mode)
+    image.putalpha(Image.fromarray(GREY))
+    with pytest.raises(DataError, match="a label map has one channel"):
+        read_label_map(_save(tmp_path / "a.png", image), max_pixels=LIMIT)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_a_coloured_label_map_is_refused(tmp_path: Path, mode: str) -> None:
     path = _save(tmp_path / "a.png", Image.fromarray(COLOUR).convert(mode))
     with pytest.raises(DataError, match=rf"a\.png: .*one channel, this image is {mode}; store label values"):

@@ -55,7 +55,7 @@ evaluation:
         "  mine.yaml:11  optimizer.lerning_rate = 0.001\n"
         "      unknown key; did you mean learning_rate?; allowed: learning_rate, weight_decay, warmup_steps, schedule\n"
         "  mine.yaml:17  evaluation.protocols.1 = 'one_clik'\n"
-        "      allowed: one_click, box; did you mean one_click?"
+        "      allowed: one_click, box, jittered_box, clicks; did you mean one_click?"
     )
 
 

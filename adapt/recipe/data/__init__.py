@@ -6,13 +6,23 @@ from pydantic import Field
 
 from adapt.recipe.data.coco import CocoData
 from adapt.recipe.data.folder import FolderData
+from adapt.recipe.data.hub import HubData
 from adapt.recipe.data.medical import HuWindow, MedicalData, Percentile
 from adapt.recipe.data.satellite import BandPercentile, BandRange, SatelliteData
+from adapt.recipe.data.yolo import YoloData
 
 DataSettings = Annotated[
-    MedicalData | FolderData | CocoData | SatelliteData,
+    MedicalData | SatelliteData | FolderData | CocoData | YoloData | HubData,
     Field(discriminator="kind"),
 ]
+
+
+def group_rule(data: DataSettings) -> dict[str, str | None]:
+    """The keys of a recipe that say which cases are one group (patient, scene or slide), and their values."""
+    if isinstance(data, HubData):
+        return {"data.group_column": data.group_column, "data.id_column": data.id_column}
+    return {"data.group_pattern": data.group_pattern}
+
 
 __all__ = [
     "BandPercentile",
@@ -21,7 +31,10 @@ __all__ = [
     "DataSettings",
     "FolderData",
     "HuWindow",
+    "HubData",
     "MedicalData",
     "Percentile",
     "SatelliteData",
+    "YoloData",
+    "group_rule",
 ]

@@ -12,7 +12,10 @@ class CocoData(Settings):
     """2D images with one COCO JSON file: instances as polygons or RLE, which may overlap."""
 
     kind: Literal["coco"]
-    root: str = Field(min_length=1, description="Folder that holds the images and the annotation file.")
+    root: str = Field(
+        min_length=1,
+        description="Folder that holds the images and the annotation file; adapt:shapes_coco generates.",
+    )
     image_folder: str = Field("images", description="Below root: what `file_name` in the annotations is relative to.")
     annotation_file: str = Field("annotations.json", description="Below root: the COCO JSON file.")
     categories: list[str] = Field([], description="Names of the categories to use; all if empty.")

@@ -31,3 +31,24 @@ OtherLabels = Annotated[Literal["error", "ignore"], Field(description="What a la
 MinObjectPixels = Annotated[int, Field(ge=1, description="Smaller objects are left out (pixels of the image).")]
 MaxImagePixels = Annotated[int, Field(ge=1, description="Larger images are refused before decoding.")]
 LabelValue = Annotated[int, Field(ge=1)]
+LabelKind = Literal["instances", "classes"]
+Labels = Annotated[
+    dict[str, LabelValue],
+    Field(description="With label_kind classes: name and value of each class; 0 is background."),
+]
+Objects = Annotated[
+    Literal["component", "label"],
+    Field(description="With classes: an object is each connected region of a label, or the label as a whole."),
+]
+
+
+def check_labels_are_named(label_kind: str, labels: dict[str, int]) -> None:
+    """Check that classes, and only they, have names.
+
+    Raises:
+        ValueError: names are missing, or would not be read.
+    """
+    if label_kind == "classes" and not labels:
+        raise ValueError("label_kind classes needs labels: {name: value}")
+    if label_kind != "classes" and labels:
+        raise ValueError("labels is read with label_kind classes only; for instances set category")
