@@ -26,7 +26,7 @@ from adapt.datamodules.transforms import Augmentation
 from adapt.errors import RecipeError
 from adapt.losses import LossWeights
 from adapt.prompts import PromptSimulation
-from adapt.recipe import CocoData, DataSettings, FolderData, MedicalData, Recipe
+from adapt.recipe import CocoData, DataSettings, FolderData, MedicalData, MicroscopyData, Recipe
 from adapt.segmenters import TINY, TINY_NOTE, PromptableSegmenter, SegmenterSpec, load_segmenter
 from adapt.task import AdaptTask, OptimizationPlan
 from adapt.tuning import trainable_table, tune_decoder
@@ -62,6 +62,10 @@ def make_source(data: DataSettings, cache: Path) -> Source:
             return folder_source(data, root)
         case CocoData():
             return coco_source(data, root)
+        case MicroscopyData():
+            from adapt.datamodules.microscopy import microscopy_source  # needs an extra
+
+            return microscopy_source(data, root)
 
 
 def make_splits(recipe: Recipe, store: Store, console: Console) -> Splits:
@@ -73,7 +77,7 @@ def make_splits(recipe: Recipe, store: Store, console: Console) -> Splits:
             highlight=False,
             soft_wrap=True,
         )
-    if recipe.data.kind in ("folder", "coco") and recipe.data.group_pattern is None:
+    if recipe.data.kind in ("folder", "coco", "microscopy") and recipe.data.group_pattern is None:
         console.print(
             "[yellow]notice:[/] each image is a group of its own; if several show one patient, scene or slide, set "
             "data.group_pattern, or the test split is not independent of training",
@@ -205,7 +209,13 @@ def make_trainer(
 def _objects(store: Store, data: DataSettings) -> str:
     """Objects of each named category; a name that never occurs is most likely a mistake."""
     counts = Counter(name for names in store.rows["categories"] for name in names)
-    names = list(data.categories if isinstance(data, CocoData) else data.labels) or sorted(counts)
+    names: list[str] = []
+    match data:
+        case CocoData():
+            names = data.categories
+        case MedicalData() | FolderData():
+            names = list(data.labels)
+    names = names or sorted(counts)
     return ", ".join(f"{name} {counts[name] or 'none'}" for name in names)
 
 

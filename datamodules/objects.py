@@ -92,6 +92,15 @@ def instance_objects(
     return masks, kept, len(values) - len(kept)
 
 
+def is_binary_mask(labels: npt.NDArray[np.integer]) -> bool:
+    """Whether a map of 0 and 255 shows several regions: then it is a mask of a class, not one object."""
+    present = np.unique(labels[labels != 0])
+    return (
+        present.tolist() == [255]
+        and cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)[0] > 2  # background is one
+    )
+
+
 def some(values: list[int]) -> str:
     """The first values of a list, for a message."""
     rest = f" and {len(values) - LISTED} more" if len(values) > LISTED else ""

@@ -1,6 +1,6 @@
 """Recipes: one YAML file a run. The schema here is the only home of default values."""
 
-from adapt.recipe.data import CocoData, DataSettings, FolderData, HuWindow, MedicalData, Percentile
+from adapt.recipe.data import CocoData, DataSettings, FolderData, HuWindow, MedicalData, MicroscopyData, Percentile
 from adapt.recipe.load import as_yaml, describe_recipes, find_recipe, load_recipe, recipe_names
 from adapt.recipe.schema import (
     AugmentSettings,
@@ -25,6 +25,7 @@ __all__ = [
     "HuWindow",
     "LossSettings",
     "MedicalData",
+    "MicroscopyData",
     "ModelSettings",
     "OptimizerSettings",
     "Percentile",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapt.datamodules.generated import ct
+from adapt.datamodules.generated import ct, nuclei
 from adapt.errors import DataError
 from adapt.files import permissions
 
@@ -34,6 +34,8 @@ class Generated:
 
 GENERATED = {
     "adapt:ct_phantom": Generated("medical", 2, ct.write_ct_phantom),
+    "adapt:nuclei": Generated("microscopy", 1, nuclei.write_nuclei),
+    "adapt:nuclei_zarr": Generated("microscopy", 1, nuclei.write_nuclei_zarr),
 }
 
 

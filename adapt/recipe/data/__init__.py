@@ -7,10 +7,11 @@ from pydantic import Field
 from adapt.recipe.data.coco import CocoData
 from adapt.recipe.data.folder import FolderData
 from adapt.recipe.data.medical import HuWindow, MedicalData, Percentile
+from adapt.recipe.data.microscopy import MicroscopyData
 
 DataSettings = Annotated[
-    MedicalData | FolderData | CocoData,
+    MedicalData | FolderData | CocoData | MicroscopyData,
     Field(discriminator="kind"),
 ]
 
-__all__ = ["CocoData", "DataSettings", "FolderData", "HuWindow", "MedicalData", "Percentile"]
+__all__ = ["CocoData", "DataSettings", "FolderData", "HuWindow", "MedicalData", "MicroscopyData", "Percentile"]
