@@ -61,7 +61,8 @@ def write_ome_zarr(
         if labels:
             _write_group(temporary / "labels", {"labels": list(labels)}, version)
         for name, values in labels.items():
-            about = {"image-label": {"version": version, "source": {"image": "../../"}}}
+            source = {"source": {"image": "../../"}}
+            about = {"image-label": {"version": version, **source} if version == "0.4" else source}
             place, plane_axes = temporary / "labels" / name, axes.replace("C", "")
             _write_array(place, values, plane_axes, sizes, name=name, version=version, more=about)
         temporary.chmod(permissions(0o777))  # mkdtemp's 0700 would hide it from colleagues

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -73,10 +73,10 @@ def open_tiff(path: Path, *, max_pixels: int, axes: str | None = None, labels: b
         DataError: missing, damaged, with several images or parts in other files, too large, with axes that are not
             told, or with values that are no real numbers.
     """
-    with _errors_are_raised(path):
-        file = tifffile.TiffFile(path)
-    with file:
+    with ExitStack() as opened:
         with _errors_are_raised(path):
+            content = opened.enter_context(path.open("rb"))  # of a damaged file tifffile would leave it open
+            file = opened.enter_context(tifffile.TiffFile(content))
             series = file.series
             _refuse_unread_metadata(file, path)
             if len(series) != 1:
@@ -125,15 +125,18 @@ def _reader(series: Any, axes: str, path: Path) -> PlaneReader:  # noqa: ANN401 
     """Planes of a series: memory mapped if its values lie in the file as they are, else page by page."""
     if series.dataoffset is not None and series.keyframe.is_memmappable and series.transform is None:
         return array_reader(series.asarray(out="memmap", squeeze=True), axes)
-    shape, inner = tuple(series.get_shape(squeeze=True)), tuple(series.keyframe.shape)
-    leading = len(shape) - len(inner)
-    if shape[leading:] != inner or len(series) != math.prod(shape[:leading]) or series.transform is not None:
-        raise DataError(f"{path}: its pages {inner} do not make up the image {shape}; save it anew as OME-TIFF")
+    shape, page = tuple(series.get_shape(squeeze=True)), tuple(series.keyframe.shape)
+    split = [
+        n for n in range(len(shape)) if (math.prod(shape[:n]), math.prod(shape[n:])) == (len(series), math.prod(page))
+    ]
+    if not split or series.transform is not None:
+        raise DataError(f"{path}: its pages {page} do not make up the image {shape}; save it anew as OME-TIFF")
+    leading = split[0]  # axes that number the pages; the others are inside a page
 
     @lru_cache(maxsize=1)  # the channels of a colour page are asked for one by one
     def decoded(number: int) -> npt.NDArray[Any]:
         with _errors_are_raised(path):
-            values: npt.NDArray[Any] = series[number].asarray(maxworkers=1)
+            values: npt.NDArray[Any] = series[number].asarray(maxworkers=1).reshape(shape[leading:])
             return values
 
     def read(index: Mapping[str, int]) -> npt.NDArray[Any]:
