@@ -1,7 +1,7 @@
 """OME-Zarr 0.4 and 0.5 images and labels in a local folder, by zarr; planes are read one at a time."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -18,8 +18,8 @@ with extra("microscopy", reads="OME-Zarr"):
     import zarr
 
 VERSIONS = ("0.4", "0.5")
-PROGRAMS = ("pickle",)
-"""Codecs that run what a file says."""
+BLOSC_HEADER, BLOSC_LENGTH = 16, slice(12, 16)
+"""Bytes of a compressed chunk's header, and those of its length in it."""
 
 
 @contextmanager
@@ -127,7 +127,6 @@ def _stack(
     array = group[dataset["path"]]
     if array.dtype.kind not in "buif":
         raise DataError(f"{folder}: its pixels are {array.dtype}, not one real number each; convert it")
-    _refuse_programs(array, folder)
     named = [str(axis["name"]) for axis in scales["axes"]]
     if len(named) != array.ndim:
         raise DataError(f"{folder}: names {len(named)} axes for an array of {array.ndim}; save it anew")
@@ -154,11 +153,10 @@ def _stack(
     )
 
 
-def _refuse_programs(array: Any, folder: Path) -> None:  # noqa: ANN401 - a zarr Array
+def _codecs(array: Any) -> set[str]:  # noqa: ANN401 - a zarr Array
+    """Names of what chunks are filtered and compressed with."""
     codecs = [*array.filters, *array.compressors]
-    found = {str(getattr(codec, "codec_id", getattr(codec, "codec_name", ""))) for codec in codecs}
-    if any(name.rpartition(".")[2] in PROGRAMS for name in found):
-        raise DataError(f"{folder}: is stored as Python pickles, which may run programs; it is not opened")
+    return {str(getattr(codec, "codec_id", None) or codec.to_dict()["name"]) for codec in codecs}
 
 
 def _scale(holder: dict[str, Any], dimensions: int) -> npt.NDArray[np.float64]:
@@ -182,25 +180,36 @@ def _reader(array: Any, axes: str, folder: Path, *, fill_missing: bool) -> Plane
     read = array_reader(array, axes)
 
     def checked(index: Mapping[str, int]) -> npt.NDArray[Any]:
-        if not fill_missing:
-            _refuse_missing(array, axes, index, folder)
+        keys = _chunk_keys(array, axes, index)
+        missing = [key for key in keys if not (folder / key).is_file()]
+        if missing and not fill_missing:
+            raise DataError(
+                f"{folder}: {len(missing)} of {len(keys)} chunks of a plane are missing, the first is {missing[0]}; "
+                "zarr would show them empty. Copy the image again; if they are empty on purpose, set "
+                "data.missing_chunks=fill"
+            )
+        if array.shards is None and "blosc" in _codecs(array):
+            _refuse_cut_blosc([folder / key for key in keys if key not in missing])
         with _errors_are_raised(folder):
             return read(index)
 
     return checked
 
 
-def _refuse_missing(array: Any, axes: str, index: Mapping[str, int], folder: Path) -> None:  # noqa: ANN401
-    """Check that the chunks of a plane have a file; zarr would return the fill value."""
-    stored = array.shards or array.chunks  # a file holds a shard where there are shards
+def _chunk_keys(array: Any, axes: str, index: Mapping[str, int]) -> list[str]:  # noqa: ANN401 - a zarr Array
+    """Of the files that hold a plane, relative to the array; where there are shards, a file is one."""
     places = [
         [index[axis] // step] if axis in index else range(-(-length // step))
-        for axis, length, step in zip(axes, array.shape, stored, strict=True)
+        for axis, length, step in zip(axes, array.shape, array.shards or array.chunks, strict=True)
     ]
-    keys = [array.metadata.encode_chunk_key(place) for place in product(*places)]
-    missing = [key for key in keys if not (folder / key).is_file()]
-    if missing:
-        raise DataError(
-            f"{folder}: {len(missing)} of {len(keys)} chunks of a plane are missing, the first is {missing[0]}; zarr "
-            "would show them empty. Copy the image again; if they are empty on purpose, set data.missing_chunks=fill"
-        )
+    return [array.metadata.encode_chunk_key(place) for place in product(*places)]
+
+
+def _refuse_cut_blosc(chunks: Sequence[Path]) -> None:
+    """Check that chunks are as long as their headers say; numcodecs would decode what lies behind in memory."""
+    for path in chunks:
+        with path.open("rb") as file:
+            header = file.read(BLOSC_HEADER)
+        told = int.from_bytes(header[BLOSC_LENGTH], "little")
+        if len(header) < BLOSC_HEADER or told != path.stat().st_size:
+            raise DataError(f"{path}: is cut short or damaged; copy the image again")

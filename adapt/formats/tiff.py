@@ -126,9 +126,8 @@ def _reader(series: Any, axes: str, path: Path) -> PlaneReader:  # noqa: ANN401 
     if series.dataoffset is not None and series.keyframe.is_memmappable and series.transform is None:
         return array_reader(series.asarray(out="memmap", squeeze=True), axes)
     shape, page = tuple(series.get_shape(squeeze=True)), tuple(series.keyframe.shape)
-    split = [
-        n for n in range(len(shape)) if (math.prod(shape[:n]), math.prod(shape[n:])) == (len(series), math.prod(page))
-    ]
+    parts = (len(series), math.prod(page))
+    split = [n for n in range(len(shape)) if (math.prod(shape[:n]), math.prod(shape[n:])) == parts]
     if not split or series.transform is not None:
         raise DataError(f"{path}: its pages {page} do not make up the image {shape}; save it anew as OME-TIFF")
     leading = split[0]  # axes that number the pages; the others are inside a page

@@ -31,7 +31,7 @@ TAGS = {"resolution": (1e4 / 0.65, 1e4 / 0.7), "resolutionunit": "CENTIMETER"}
 same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 
 
-def _write(path: Path, values: Array, **how: Any) -> Path:
+def _write(path: Path, values: Array, **how: object) -> Path:
     tifffile.imwrite(path, values, **({"photometric": "minisblack"} | how))
     return path
 
@@ -46,7 +46,7 @@ def _size(path: Path) -> tuple[float, float] | None:
         return stack.pixel_size
 
 
-def _refused(path: Path, **how: Any) -> str:
+def _refused(path: Path, **how: object) -> str:
     with pytest.raises(DataError) as caught, open_tiff(path, **({"max_pixels": LIMIT} | how)) as stack:
         stack.plane()
     return str(caught.value)
