@@ -180,11 +180,11 @@ def _label_values(labels: PlaneStack, time: int, places: Planes) -> npt.NDArray[
 
 def _without_small(values: npt.NDArray[np.integer], least: int) -> int:
     """Make background of objects with fewer pixels, once for all tiles; returns how many they were."""
-    present, place, pixels = np.unique(values, return_inverse=True, return_counts=True)
-    small = (pixels < least) & (present != 0)
-    if small.any():
-        values[small[place.reshape(values.shape)]] = 0
-    return int(small.sum())
+    present, pixels = np.unique(values, return_counts=True)
+    small = present[(pixels < least) & (present != 0)]
+    if len(small):
+        values[np.isin(values, small)] = 0
+    return len(small)
 
 
 def _tile_objects(

@@ -87,12 +87,12 @@ def open_tiff(path: Path, *, max_pixels: int, axes: str | None = None, labels: b
 
 def _refuse_unread_metadata(file: Any, path: Path) -> None:  # noqa: ANN401 - a TiffFile
     """Metadata that do not fit the pages are passed over by tifffile, and the axes would silently be others."""
-    for kind, claimed in (("imagej", file.is_imagej), ("ome", file.is_ome)):
-        if claimed and (not file.series or file.series[0].kind != kind):
-            raise DataError(
-                f"{path}: its {kind.upper()} metadata do not fit its pages; the file is cut short, or was changed by "
-                "another program. Copy it again, or save it anew"
-            )
+    told = [name for name, claimed in (("ImageJ", file.is_imagej), ("OME", file.is_ome)) if claimed]
+    if told and all(series.kind in ("generic", "uniform") for series in file.series):
+        raise DataError(
+            f"{path}: its {' and '.join(told)} metadata do not fit its pages; the file is cut short, or was changed by "
+            "another program. Copy it again, or save it anew"
+        )
 
 
 def _stack(file: Any, series: Any, path: Path, *, max_pixels: int, wanted: str | None, labels: bool) -> PlaneStack:  # noqa: ANN401

@@ -306,3 +306,13 @@ def test_written_images_are_the_same_bytes_again(tmp_path: Path) -> None:
         assert (stack.axes, stack.channel_names) == ("ZCYX", ("one", "two", "three", "four"))
         assert stack.pixel_size == pytest.approx((0.7, 0.65))
         np.testing.assert_array_equal(stack.plane(z=2, channel=3), VALUES[0, 2, 3])
+
+
+@pytest.mark.parametrize("kind", ["ome", "imagej"])
+def test_metadata_of_other_pages_are_refused_and_not_passed_over(tmp_path: Path, kind: str) -> None:
+    path = _write(tmp_path / "a.tif", VALUES[0, :, 0], metadata={"axes": "ZYX"}, compression="zlib", **{kind: True})
+    content = path.read_bytes()
+    was, now = (b'SizeX="24"', b'SizeX="42"') if kind == "ome" else (b"slices=3", b"slices=0")
+    assert content.count(was) == 1
+    path.write_bytes(content.replace(was, now))
+    assert f"its {'OME' if kind == 'ome' else 'ImageJ'} metadata do not fit its pages" in _refused(path)
