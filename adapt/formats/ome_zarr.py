@@ -88,11 +88,6 @@ def open_ome_zarr_labels(
     raise DataError(f"{folder}: shapes differ: image {size}, label {sizes} (rows, columns); both must show the same")
 
 
-def label_names(folder: Path) -> list[str]:
-    """Names of the labels inside an OME-Zarr image."""
-    return sorted(path.name for path in (folder / "labels").glob("*") if path.is_dir())
-
-
 def _open(folder: Path) -> tuple[Any, dict[str, Any]]:
     """The group of an image and its OME metadata, of either version."""
     if not folder.is_dir():
