@@ -34,6 +34,7 @@ from adapt.recipe import (
     FolderData,
     HubData,
     MedicalData,
+    MicroscopyData,
     Recipe,
     SatelliteData,
     YoloData,
@@ -81,9 +82,13 @@ def make_source(data: DataSettings, cache: Path) -> Source:
         case CocoData():
             return coco_source(data, root)
         case SatelliteData():
-            from adapt.datamodules.satellite import satellite_source
+            from adapt.datamodules.satellite import satellite_source  # needs an extra
 
             return satellite_source(data, root)
+        case MicroscopyData():
+            from adapt.datamodules.microscopy import microscopy_source  # needs an extra
+
+            return microscopy_source(data, root)
         case YoloData():
             return yolo_source(data, root)
         case HubData():
@@ -100,7 +105,7 @@ def make_splits(recipe: Recipe, store: Store, console: Console) -> Splits:
             soft_wrap=True,
         )
     key, rule = next(iter(group_rule(recipe.data).items()))
-    if rule is None and not isinstance(recipe.data, MedicalData):  # a volume is a patient
+    if rule is None and not isinstance(recipe.data, MedicalData | SatelliteData):  # a volume is a patient
         console.print(
             "[yellow]notice:[/] each image is a group of its own; if several show one patient, scene or slide, set "
             f"{key}, or the test split is not independent of training",
@@ -255,6 +260,8 @@ def named_categories(data: DataSettings) -> list[str]:
             return list(data.labels)
         case CocoData() | YoloData():
             return data.categories
+        case _:
+            return []
 
 
 def _objects(store: Store, data: DataSettings) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapt.datamodules.generated import ct, scene, shapes
+from adapt.datamodules.generated import ct, nuclei, scene, shapes
 from adapt.errors import DataError
 from adapt.files import permissions
 
@@ -35,6 +35,8 @@ class Generated:
 GENERATED = {
     "adapt:ct_phantom": Generated("medical", 2, ct.write_ct_phantom),
     "adapt:satellite_scenes": Generated("satellite", 1, scene.write_satellite_scenes),
+    "adapt:nuclei": Generated("microscopy", 1, nuclei.write_nuclei),
+    "adapt:nuclei_zarr": Generated("microscopy", 1, nuclei.write_nuclei_zarr),
     "adapt:shapes_folder": Generated("folder", 1, shapes.write_shapes_folder),
     "adapt:shapes_coco": Generated("coco", 1, shapes.write_shapes_coco),
     "adapt:shapes_yolo": Generated("yolo", 1, shapes.write_shapes_yolo),

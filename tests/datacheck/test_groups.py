@@ -66,9 +66,6 @@ def test_names_that_only_count_say_nothing(names: list[str]) -> None:
     assert shared_stems(names) == []
 
 
-def test_who_has_set_a_pattern_is_not_asked_again() -> None:
-
-
 @pytest.mark.parametrize("count", [1, FEW_TEST_GROUPS - 1, FEW_TEST_GROUPS])
 def test_few_test_groups_are_a_warning(count: int) -> None:
     test = tuple(str(number) for number in range(count))

@@ -8,11 +8,12 @@ from adapt.recipe.data.coco import CocoData
 from adapt.recipe.data.folder import FolderData
 from adapt.recipe.data.hub import HubData
 from adapt.recipe.data.medical import HuWindow, MedicalData, Percentile
+from adapt.recipe.data.microscopy import MicroscopyData
 from adapt.recipe.data.satellite import BandPercentile, BandRange, SatelliteData
 from adapt.recipe.data.yolo import YoloData
 
 DataSettings = Annotated[
-    MedicalData | SatelliteData | FolderData | CocoData | YoloData | HubData,
+    MedicalData | SatelliteData | MicroscopyData | FolderData | CocoData | YoloData | HubData,
     Field(discriminator="kind"),
 ]
 
@@ -33,6 +34,7 @@ __all__ = [
     "HuWindow",
     "HubData",
     "MedicalData",
+    "MicroscopyData",
     "Percentile",
     "SatelliteData",
     "YoloData",

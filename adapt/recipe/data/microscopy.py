@@ -1,0 +1,64 @@
+"""Settings of microscopy images: TIFF stacks, OME-Zarr and pictures with instance labels."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from adapt.recipe.data.fields import GroupPattern, MaxImagePixels, MinObjectPixels, OnError
+from adapt.recipe.data.medical import Percentile
+from adapt.recipe.settings import Settings
+
+Index = Annotated[int, Field(ge=0)]
+
+
+class MicroscopyData(Settings):
+    """Microscopy images and maps of instances, paired by name, cut into planes and tiles, split by image."""
+
+    kind: Literal["microscopy"]
+    root: str = Field(
+        min_length=1,
+        description="Folder of the images and labels; adapt:nuclei and adapt:nuclei_zarr generate.",
+    )
+    image_folder: str = Field("images", description="Below root: TIFF, OME-TIFF, OME-Zarr, PNG or JPEG; . is root.")
+    label_folder: str = Field("labels", description="Below root: maps whose values are objects; may be the same.")
+    image_suffix: str = Field("", description="What names of images end in, before the format: _img, for example.")
+    label_suffix: str = Field("", description="What names of labels end in, before the format: _masks, for example.")
+    label_name: str | None = Field(
+        None, min_length=1, description="The labels inside each OME-Zarr image, instead of label_folder."
+    )
+    level: Index = Field(0, description="Of an OME-Zarr pyramid: 0 is the finest.")
+    missing_chunks: Literal["error", "fill"] = Field(
+        "error", description="Blocks of an OME-Zarr image without a file: an incomplete copy, or empty on purpose."
+    )
+    axes: str | None = Field(
+        None,
+        pattern="^[TZCYX]+$",
+        description="What the dimensions are, such as ZYX, where the files do not say or say it wrong.",
+    )
+    time: Index | None = Field(None, description="Which point in time, of images with several.")
+    z: Index | Literal["all", "max"] | None = Field(
+        None, description="Of stacks: one plane, all (each is an image), or max (the projection)."
+    )
+    channels: Annotated[list[Index | Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=3)] | None = (
+        Field(None, description="One to three, by number or name; null: the only one, or the colours.")
+    )
+    intensity: Percentile | None = Field(
+        Percentile(kind="percentile"),
+        description="How values become 0..255, by image and channel; 8-bit colour stays. null: 8 bits stay.",
+    )
+    category: str = Field("cell", min_length=1, description="What the objects are called.")
+    tile_size: int = Field(512, ge=32, description="Larger images are cut into tiles with sides of so many pixels.")
+    tile_overlap: int = Field(64, ge=0, description="Pixels that neighbouring tiles share, at least.")
+    cut_objects: Literal["keep", "drop"] = Field(
+        "keep", description="What becomes of objects that the border of a tile cuts."
+    )
+    min_object_pixels: MinObjectPixels = 16
+    max_image_pixels: MaxImagePixels = 100_000_000
+    on_error: OnError = "fail"
+    group_pattern: GroupPattern = None
+
+    @model_validator(mode="after")
+    def _tiles_go_on(self) -> "MicroscopyData":
+        if self.tile_overlap >= self.tile_size:
+            raise ValueError(f"tile_overlap ({self.tile_overlap}) must be below tile_size ({self.tile_size})")
+        return self

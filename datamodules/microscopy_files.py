@@ -1,0 +1,153 @@
+"""Which microscopy files belong together, and how each is opened."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from adapt.datamodules.pairing import existing_folder, refuse_unpaired
+from adapt.errors import DataError
+from adapt.formats import read_image, read_label_map
+from adapt.formats.ome_zarr import open_ome_zarr, open_ome_zarr_labels
+from adapt.formats.planes import PlaneStack, array_reader
+from adapt.formats.tiff import open_tiff
+from adapt.recipe import MicroscopyData
+
+FILE = re.compile(r"(?P<name>.+?)(?:\.ome)?\.(?P<format>tiff?|png|jpe?g|zarr)", re.IGNORECASE)
+KINDS = ".tif, .tiff, .png, .jpg, .jpeg files and .zarr folders"
+CELLPOSE_RESULTS = ("_flows", "_outlines", "_cp_output")
+"""What names of pictures end in that Cellpose writes beside the images."""
+
+
+def find_pairs(settings: MicroscopyData, root: Path) -> dict[str, tuple[Path, Path]]:
+    """Name of each case to its image and its labels; both are files, or folders that end in .zarr.
+
+    Raises:
+        DataError: a folder is missing or empty, two files have one name, an image or label has no partner (all are
+            listed), or the labels are there in Cellpose's `_seg.npy` only.
+    """
+    images_below = existing_folder(root, settings.image_folder, "data.image_folder")
+    if settings.label_name is not None:
+        images = _files(images_below, settings.image_suffix)
+        others = [path.name for path in images.values() if path.suffix.lower() != ".zarr"]
+        if others:
+            raise DataError(
+                f"{images_below}: data.label_name reads labels inside .zarr folders, but there is {others[0]}"
+            )
+        refuse_unpaired(images, images, root, kinds=".zarr folders")
+        return {name: (path, path / "labels" / settings.label_name) for name, path in images.items()}
+    labels_below = existing_folder(root, settings.label_folder, "data.label_folder")
+    shared = images_below.resolve() == labels_below.resolve()
+    if shared and settings.image_suffix == settings.label_suffix:
+        raise DataError(
+            f"{images_below}: holds images and labels; set data.label_suffix (and data.image_suffix) to what their "
+            "names end in, such as _masks"
+        )
+    labels = _files(labels_below, settings.label_suffix, without=(settings.image_suffix,) if shared else ())
+    images = _files(
+        images_below, settings.image_suffix, without=(settings.label_suffix, *CELLPOSE_RESULTS) if shared else ()
+    )
+    _refuse_pickles(images, labels, labels_below, settings)
+    refuse_unpaired(images, labels, root, kinds=KINDS)
+    return {name: (images[name], labels[name]) for name in sorted(images)}
+
+
+def _files(folder: Path, suffix: str, *, without: tuple[str, ...] = ()) -> dict[str, Path]:
+    """Name without suffix to each file whose name has the suffix, and none of the others that are longer."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        match = FILE.fullmatch(path.name)
+        if match is None or path.name.startswith(".") or path.is_dir() != (match["format"].lower() == "zarr"):
+            continue
+        stem = match["name"]
+        if not stem.endswith(suffix) or any(stem.endswith(other) for other in without if len(other) > len(suffix)):
+            continue
+        name = stem.removesuffix(suffix)
+        if name in found:
+            raise DataError(f"{folder}: two files are called {name}: {found[name].name} and {path.name}; keep one")
+        found[name] = path
+    return found
+
+
+def _refuse_pickles(images: dict[str, Path], labels: dict[str, Path], folder: Path, settings: MicroscopyData) -> None:
+    """Cellpose's own format is a Python pickle, which may run programs when it is opened."""
+    lonely = [path for name, path in images.items() if name not in labels]
+    pickles = [
+        path
+        for image in lonely
+        for path in (folder / f"{image.stem}_seg.npy", image.with_name(f"{image.stem}_seg.npy"))
+        if path.is_file()
+    ]
+    if pickles:
+        raise DataError(
+            f"{pickles[0]}: {len(lonely)} images have their masks as Cellpose's _seg.npy, a Python pickle, which may "
+            "run programs and is not opened. In Cellpose choose File, Save masks as PNG/tif, and set "
+            "data.label_suffix=_cp_masks"
+        )
+
+
+def files_of(path: Path) -> list[Path]:
+    """The file itself, or every file below a folder; links to folders are not followed."""
+    if not path.is_dir():
+        return [path]
+    return sorted(Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+
+
+@contextmanager
+def open_image(path: Path, settings: MicroscopyData) -> Iterator[PlaneStack]:
+    """An image of any format.
+
+    Raises:
+        DataError: it cannot be read, or is too large.
+    """
+    limit, suffix = settings.max_image_pixels, path.suffix.lower()
+    if suffix == ".zarr":
+        fill = settings.missing_chunks == "fill"
+        yield open_ome_zarr(path, level=settings.level, max_pixels=limit, axes=settings.axes, fill_missing=fill)
+    elif suffix in (".tif", ".tiff"):
+        with open_tiff(path, max_pixels=limit, axes=settings.axes) as stack:
+            yield stack
+    else:
+        pixels = read_image(path, max_pixels=limit)
+        read = array_reader(pixels, "YXC")
+        yield PlaneStack(path, "YXC", pixels.shape, np.dtype(np.uint8), read, colour=True)
+
+
+@contextmanager
+def open_labels(path: Path, image: PlaneStack, settings: MicroscopyData) -> Iterator[PlaneStack]:
+    """The labels of an image, in any format.
+
+    Raises:
+        DataError: they cannot be read, are colours, or show other pixels than the image.
+    """
+    limit, suffix = settings.max_image_pixels, path.suffix.lower()
+    if suffix in (".tif", ".tiff"):
+        with open_tiff(path, max_pixels=limit, axes=settings.axes, labels=True) as stack:
+            yield _checked(stack, image)
+    elif settings.label_name is not None or suffix == ".zarr":
+        yield _checked(open_ome_zarr_labels(path, size=image.size, max_pixels=limit), image)
+    else:
+        labels = read_label_map(path, max_pixels=limit)
+        yield _checked(PlaneStack(path, "YX", labels.shape, labels.dtype, array_reader(labels, "YX")), image)
+
+
+def _checked(labels: PlaneStack, image: PlaneStack) -> PlaneStack:
+    if labels.length("C") > 1:
+        raise DataError(
+            f"{labels.source}: a label map has one channel, this one has {labels.length('C')}; store label values, "
+            "not colours"
+        )
+    if labels.size != image.size:
+        raise DataError(
+            f"{image.source}: shapes differ: image {image.size}, label {labels.size} (rows, columns); both must show "
+            "the same pixels"
+        )
+    for axis in "TZ":
+        if labels.length(axis) not in (1, image.length(axis)):
+            raise DataError(
+                f"{image.source}: lengths along {axis} differ: image {image.length(axis)}, label {labels.length(axis)}"
+            )
+    return labels
