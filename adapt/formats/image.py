@@ -92,7 +92,7 @@ def _check(image: Image.Image, source: str, max_pixels: int, *, lossless: bool) 
         )
     if lossless and image.format in LOSSY:
         raise DataError(f"{source}: JPEG changes label values; store label maps as PNG or TIFF")
-    if image.mode in ("RGB", "RGBA") and any("16" in str(tile) for tile in getattr(image, "tile", ())):
+    if image.mode in ("RGB", "RGBA") and any(";16" in str(raw) for *_, raw in getattr(image, "tile", ())):
         raise DataError(f"{source}: 16-bit colour would lose its lower byte; convert it to 8 bits a channel")
     frames = getattr(image, "n_frames", 1)
     if frames != 1 and image.format != "MPO":  # a phone's JPEG, whose further images are previews and depth

@@ -341,3 +341,10 @@ def test_negative_label_values_are_refused(tmp_path: Path) -> None:
     path = _save(tmp_path / "a.tif", Image.fromarray(np.array([[0, -3]], dtype=np.int32)))
     with pytest.raises(DataError, match=r"a\.tif: label values start at 0, the least here is -3"):
         read_label_map(path, max_pixels=LIMIT)
+
+
+def test_a_side_of_16_pixels_is_no_16_bit_colour(tmp_path: Path) -> None:
+    for size in ((16, 16), (162, 7)):
+        pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "a.png")
+        assert np.array_equal(read_image(tmp_path / "a.png", max_pixels=10_000), pixels)
