@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from adapt.errors import DataError
 from adapt.formats import (
     Volume,
     integral,
+    narrowest,
     percentile_range,
     read_dicom_series,
     read_itk,
@@ -74,18 +76,16 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Medica
         DataError: unreadable, image and label of different geometry, NaN or infinite voxels, label values
             that are not whole or not named, or no labelled voxel.
     """
+    label = _read_label(label_path)  # before the image: it shrinks to a byte a voxel
     image = read_dicom_series(image_path) if image_path.is_dir() else _read(image_path, channel=settings.channel)
-    label = _read(label_path, channel=None)
     difference = same_geometry(image, label)
     if difference is not None:
         raise DataError(f"{name}: image and label do not match: {difference}. Resample the label to the image")
-    bad = int(np.count_nonzero(~np.isfinite(image.voxels)))
-    if bad:
-        raise DataError(f"{image.source}: {bad} of {image.voxels.size} voxels are NaN or infinite; replace them")
-    labels = _checked_labels(label, settings)
+    _refuse_not_finite(image)
+    _refuse_unnamed(label, settings)
     case = Case(samples=())
     group = case_group(name, settings.group_pattern)
-    case.samples = _slices(name, group, image, labels, settings, case)
+    case.samples = _slices(name, group, image, label.voxels, settings, case)
     return case
 
 
@@ -140,27 +140,44 @@ def _channels(
 
 def _slice(voxels: npt.NDArray[Any], axis: int, index: int) -> npt.NDArray[Any]:
     """One slice as it is looked at: anterior or superior on top."""
-    plane: npt.NDArray[Any] = voxels.take(index, axis=axis)
+    plane: npt.NDArray[Any] = np.moveaxis(voxels, axis, 0)[index]
     return plane if axis == 0 else plane[::-1]
 
 
-def _checked_labels(label: Volume, settings: MedicalData) -> npt.NDArray[np.integer]:
+def _read_label(path: Path) -> Volume:
+    """Label values as integers in as few bytes as they need.
+
+    Raises:
+        DataError: unreadable, or a value that is not whole.
+    """
+    label = _read(path, channel=None)
     values = integral(label.voxels)
-    if values is None:
-        odd = label.voxels[~np.isfinite(label.voxels) | (label.voxels != np.rint(label.voxels))]
+    if values is None:  # a fraction, NaN, infinite, or larger than any integer type holds
+        odd = next(v for plane in label.voxels for v in plane[(plane != np.rint(plane)) | ~(np.abs(plane) < 2.0**63)])
         raise DataError(
-            f"{label.source}: label values are not whole numbers (first: {odd.flat[0]:.6g}); "
+            f"{label.source}: label values are not whole numbers (first: {odd:.6g}); "
             "labels resampled with interpolation do this: resample them with nearest neighbour"
         )
-    present = [int(value) for value in np.unique(values) if value != 0]
+    return replace(label, voxels=values.astype(narrowest(values), copy=False))
+
+
+def _refuse_not_finite(image: Volume) -> None:
+    if np.issubdtype(image.voxels.dtype, np.integer):
+        return
+    bad = sum(int(np.count_nonzero(~np.isfinite(plane))) for plane in image.voxels)
+    if bad:
+        raise DataError(f"{image.source}: {bad} of {image.voxels.size} voxels are NaN or infinite; replace them")
+
+
+def _refuse_unnamed(label: Volume, settings: MedicalData) -> None:
+    present = {int(value) for plane in label.voxels for value in np.unique(plane)} - {0}
     strict = settings.other_labels == "error"
     if not named_values(present, settings.labels, others_are_errors=strict, source=label.source):
-        found = f"; it has the values {some(present)}" if present else ""
+        found = f"; it has the values {some(sorted(present))}" if present else ""
         raise DataError(
             f"{label.source}: no voxel is labelled {' or '.join(settings.labels)}{found}. "
             "Remove the case, or correct data.labels"
         )
-    return values
 
 
 def _windows(image: Volume, intensity: HuWindow | Percentile) -> list[tuple[float, float]]:

@@ -1,7 +1,10 @@
 """Volumes become slices as radiologists look at them, and every unusable case says what to do."""
 
+import gzip
 import io
 import re
+import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -350,7 +353,7 @@ def test_voxels_that_are_not_finite_are_refused(tmp_path: Path, bad: float) -> N
     assert "p1.nii.gz: 2 of 315 voxels are NaN or infinite; replace them" in _refused(tmp_path)
 
 
-@pytest.mark.parametrize(("bad", "shown"), [(0.5, "0.5"), (np.nan, "nan")])
+@pytest.mark.parametrize(("bad", "shown"), [(0.5, "0.5"), (np.nan, "nan"), (-np.inf, "-inf"), (1e30, "1e+30")])
 def test_label_values_that_are_not_whole_are_refused(tmp_path: Path, bad: float, shown: str) -> None:
     label = _label().astype(np.float32)
     label[1, 2, 3] = bad
@@ -474,3 +477,27 @@ def test_one_volume_of_a_4d_image_is_cut(tmp_path: Path) -> None:
     assert "choose one: data.channel=0 to 1" in _refused(tmp_path)
     first, second = (_read(tmp_path, channel=channel).samples[0].image for channel in (0, 1))
     np.testing.assert_array_equal(first, 255 - second)
+
+
+def test_a_scaled_volume_is_prepared_without_copies_of_it(tmp_path: Path) -> None:
+    """What is stored, what is scaled, a byte a voxel for the label; not a float64 of each."""
+    shape = (96, 96, 96)
+    voxels = int(np.prod(shape))
+    image = nibabel.Nifti1Image(np.full(shape, 1024, dtype=np.int16), AFFINE)
+    content = bytearray(image.to_bytes())
+    content[112:120] = struct.pack("<ff", 1.0, -1024.0)  # slope and intercept
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "images" / "p1.nii.gz").write_bytes(gzip.compress(content))
+    label = np.zeros(shape, dtype=np.uint8)
+    label[10:20, 10:20] = 1
+    _write(tmp_path / "labels" / "p1.nii.gz", label)
+    [read] = medical_source(_settings(tmp_path), tmp_path).cases
+    tracemalloc.start()
+    try:
+        for _ in read().samples:
+            pass
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < voxels * (2 + 2 + 1) + 2**20  # bytes a voxel; a slice of this size needs less than 1 MiB

@@ -94,6 +94,56 @@ def test_the_scaling_of_the_header_is_applied(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_nifti(tmp_path / "a.nii").voxels, expected)
 
 
+@pytest.mark.parametrize(
+    ("stored", "slope", "intercept", "kind"),
+    [
+        (np.int16, 1.0, -1024.0, np.int16),  # -1024..-905: as most tools write a CT
+        (np.uint16, 1.0, -1024.0, np.int16),
+        (np.uint8, 2.0, 0.0, np.uint8),  # 0..238
+        (np.uint8, 1000.0, -7.0, np.int32),
+        (np.int16, -1.0, 0.0, np.int16),
+        (np.int16, 0.5, 0.0, np.float32),
+        (np.float32, 2.0, 1.0, np.float32),
+        (np.int32, 0.5, 0.0, np.float64),  # more digits than float32 has
+    ],
+)
+def test_scaled_values_take_no_more_memory_than_they_need(
+    tmp_path: Path, stored: type, slope: float, intercept: float, kind: type
+) -> None:
+    content = bytearray(nibabel.Nifti1Image(BASE.astype(stored), np.eye(4)).to_bytes())
+    content[112:120] = struct.pack("<ff", slope, intercept)
+    (tmp_path / "a.nii").write_bytes(content)
+    voxels = read_nifti(tmp_path / "a.nii").voxels
+    assert voxels.dtype == kind
+    expected = np.asarray(nibabel.load(tmp_path / "a.nii").dataobj)  # float64
+    np.testing.assert_array_equal(voxels, expected[::-1, ::-1, :].transpose(2, 1, 0))
+
+
+def test_other_byte_order_is_read_alike(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(BASE, np.eye(4))
+    for name, order in (("little.nii", "<"), ("big.nii.gz", ">")):
+        nibabel.save(nibabel.Nifti1Image(BASE, np.eye(4), image.header.as_byteswapped(order)), tmp_path / name)
+    little, big = read_nifti(tmp_path / "little.nii").voxels, read_nifti(tmp_path / "big.nii.gz").voxels
+    np.testing.assert_array_equal(little, big)
+    assert big.dtype.isnative
+
+
+def test_nifti_2_is_read_alike(tmp_path: Path) -> None:
+    nibabel.save(nibabel.Nifti2Image(BASE, np.eye(4)), tmp_path / "a.nii.gz")
+    expected = read_nifti(_save(tmp_path / "b.nii", BASE, np.eye(4))).voxels
+    np.testing.assert_array_equal(read_nifti(tmp_path / "a.nii.gz").voxels, expected)
+
+
+def test_a_changed_byte_of_a_gzip_file_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "a.nii.gz"
+    path.write_bytes(gzip.compress(nibabel.Nifti1Image(BASE, np.eye(4)).to_bytes(), compresslevel=0))
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1  # the length stays right, the checksum does not
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.nii\.gz: cannot be read as NIfTI \(CRC check failed"):
+        read_nifti(path)
+
+
 def test_integers_without_scaling_stay_integers(tmp_path: Path) -> None:
     voxels = read_nifti(_save(tmp_path / "a.nii", BASE, np.eye(4))).voxels
     assert np.issubdtype(voxels.dtype, np.integer)
