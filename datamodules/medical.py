@@ -76,8 +76,11 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Medica
         DataError: unreadable, image and label of different geometry, NaN or infinite voxels, label values
             that are not whole or not named, or no labelled voxel.
     """
-    label = _read_label(label_path)  # before the image: it shrinks to a byte a voxel
-    image = read_dicom_series(image_path) if image_path.is_dir() else _read(image_path, channel=settings.channel)
+    label = _read_label(label_path, settings)  # before the image: it shrinks to a byte a voxel
+    if image_path.is_dir():
+        image = read_dicom_series(image_path, max_voxels=settings.max_voxels)
+    else:
+        image = _read(image_path, settings, channel=settings.channel)
     difference = same_geometry(image, label)
     if difference is not None:
         raise DataError(f"{name}: image and label do not match: {difference}. Resample the label to the image")
@@ -89,10 +92,10 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Medica
     return case
 
 
-def _read(path: Path, *, channel: int | None) -> Volume:
+def _read(path: Path, settings: MedicalData, *, channel: int | None) -> Volume:
     match = VOLUME.fullmatch(path.name)
     assert match is not None  # `_volumes` lists no other file
-    return READERS[match["format"].lower()](path, channel=channel)
+    return READERS[match["format"].lower()](path, channel=channel, max_voxels=settings.max_voxels)
 
 
 def _slices(
@@ -144,13 +147,13 @@ def _slice(voxels: npt.NDArray[Any], axis: int, index: int) -> npt.NDArray[Any]:
     return plane if axis == 0 else plane[::-1]
 
 
-def _read_label(path: Path) -> Volume:
+def _read_label(path: Path, settings: MedicalData) -> Volume:
     """Label values as integers in as few bytes as they need.
 
     Raises:
         DataError: unreadable, or a value that is not whole.
     """
-    label = _read(path, channel=None)
+    label = _read(path, settings, channel=None)
     values = integral(label.voxels)
     if values is None:  # a fraction, NaN, infinite, or larger than any integer type holds
         odd = next(v for plane in label.voxels for v in plane[(plane != np.rint(plane)) | ~(np.abs(plane) < 2.0**63)])

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 
 from adapt.errors import DataError
 from adapt.formats.itk import itk_volume, quiet_itk, reason
-from adapt.formats.volume import Volume
+from adapt.formats.volume import Volume, refuse_larger
 
 POSITION, SERIES = "0020|0032", "0020|000e"
 UNEVEN = 0.01
@@ -40,17 +40,23 @@ class SliceHeader:
     pixel_type: int
 
 
-def read_dicom_series(folder: Path) -> Volume:
+def read_dicom_series(folder: Path, *, max_voxels: int | None = None) -> Volume:
     """The one series of a folder, as a reoriented volume.
 
     An X-ray whose low values are bright (MONOCHROME1) is turned round by ITK, so bone is bright in any case.
 
+    Args:
+        folder: that holds the files.
+        max_voxels: what claims to have more is refused by its headers; None: any size.
+
     Raises:
-        DataError: no series or several, an unreadable or multi-frame file, or slices that are missing, lie at one
-            place or do not stack to a box.
+        DataError: no series or several, an unreadable or multi-frame file, too many voxels, or slices that are
+            missing, lie at one place or do not stack to a box.
     """
     with quiet_itk():
         slices = read_slice_headers(folder)
+        columns, rows, _ = np.max([one.size for one in slices], axis=0)
+        refuse_larger((int(columns), int(rows), len(slices)), max_voxels, source=folder)
         try:
             image = _decode(slices)
         except RuntimeError as error:

@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from adapt.errors import DataError
 from adapt.files import write_file
 from adapt.formats.intensity import narrowest
-from adapt.formats.volume import Volume, checked_channel, normalise_orientation
+from adapt.formats.volume import Volume, checked_channel, normalise_orientation, refuse_larger
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """ITK's world points to Left, Posterior, Superior, NIfTI's to Right, Anterior, Superior."""
@@ -56,20 +56,27 @@ def itk_volume(image: sitk.Image, *, source: Path, channel: int | None = None) -
     return normalise_orientation(values.transpose(2, 1, 0), LPS_TO_RAS @ affine, source=source)
 
 
-def read_itk(path: Path, *, channel: int | None = None) -> Volume:
+def read_itk(path: Path, *, channel: int | None = None, max_voxels: int | None = None) -> Volume:
     """A NRRD or MetaImage volume, reoriented.
 
     Args:
         path: of the file.
         channel: which component, of a file with several.
+        max_voxels: what claims to have more is refused by its header; None: any size.
 
     Raises:
-        DataError: missing, unreadable, not 3D, or with several components and none chosen.
+        DataError: missing, unreadable, too large, not 3D, or with several components and none chosen.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
         with quiet_itk():
+            header = sitk.ImageFileReader()
+            header.SetFileName(str(path))
+            header.ReadImageInformation()
+            components = header.GetNumberOfComponents()
+            size = header.GetSize() if components == 1 else (*header.GetSize(), components)
+            refuse_larger(size, max_voxels, source=path)
             image = sitk.ReadImage(str(path))
     except RuntimeError as error:
         raise DataError(

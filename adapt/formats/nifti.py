@@ -15,26 +15,28 @@ from nibabel.spatialimages import HeaderDataError
 from adapt.errors import DataError
 from adapt.files import write_file
 from adapt.formats.intensity import integer_type
-from adapt.formats.volume import Volume, checked_channel, normalise_orientation
+from adapt.formats.volume import Volume, checked_channel, normalise_orientation, refuse_larger
 
 LONGEST_HEADER = 64 * 2**20
 """Bytes in front of the voxels; what claims to have more is damaged, or made to waste time."""
 
 
-def read_nifti(path: Path, *, channel: int | None = None) -> Volume:
+def read_nifti(path: Path, *, channel: int | None = None, max_voxels: int | None = None) -> Volume:
     """A 3D volume, reoriented; the header's scaling is applied, and integers stay integers if it is whole.
 
     Args:
         path: of the file.
         channel: which volume, of a 4D file with several; only this one is read.
+        max_voxels: what claims to have more is refused by its header; None: any size.
 
     Raises:
-        DataError: the file is missing, not NIfTI, cut short, not 3D, or 4D and no channel chosen.
+        DataError: the file is missing, not NIfTI, cut short, too large, not 3D, or 4D and no channel chosen.
     """
     try:
         with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
             header = _header(file.read(nibabel.Nifti2Header.sizeof_hdr))
             shape, channels = _shape(header.get_data_shape(), path)
+            refuse_larger(shape, max_voxels, source=path)
             kind = header.get_data_dtype()
             if kind.kind not in "iuf":
                 raise DataError(

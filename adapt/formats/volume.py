@@ -1,5 +1,6 @@
 """A volume in one orientation, with what is needed to undo it."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,19 @@ def checked_channel(count: int, channel: int | None, *, source: Path) -> int:
     if channel is not None and channel >= count:
         raise DataError(f"{source}: has no channel {channel}, it holds {count}; set data.channel=0 to {count - 1}")
     return channel or 0
+
+
+def refuse_larger(shape: tuple[int, ...], max_voxels: int | None, *, source: Path) -> None:
+    """Check a shape against a limit, before anything of this size is decoded.
+
+    Raises:
+        DataError: more voxels than the limit; None is no limit.
+    """
+    if max_voxels is not None and math.prod(shape) > max_voxels:
+        raise DataError(
+            f"{source}: {' x '.join(map(str, shape))} voxels are more than data.max_voxels ({max_voxels:,}); "
+            "raise it, or crop the volume"
+        )
 
 
 def same_geometry(first: Volume, second: Volume) -> str | None:

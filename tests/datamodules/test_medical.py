@@ -501,3 +501,11 @@ def test_a_scaled_volume_is_prepared_without_copies_of_it(tmp_path: Path) -> Non
     finally:
         tracemalloc.stop()
     assert peak < voxels * (2 + 2 + 1) + 2**20  # bytes a voxel; a slice of this size needs less than 1 MiB
+
+
+@pytest.mark.parametrize("kind", ["images", "labels"])
+def test_volumes_larger_than_the_limit_are_refused(tmp_path: Path, kind: str) -> None:
+    _write_pair(tmp_path, _image(), _label())
+    _write(tmp_path / kind / "p1.nii.gz", np.zeros((20, 7, 5), dtype=np.int16))
+    message = _refused(tmp_path, max_voxels=_image().size)
+    assert f"{kind}/p1.nii.gz: 20 x 7 x 5 voxels are more than data.max_voxels (315)" in message

@@ -9,6 +9,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import numpy.typing as npt
+import pydicom
 import pytest
 import SimpleITK as sitk
 
@@ -187,6 +188,16 @@ def test_slices_of_different_size_are_refused(tmp_path: Path) -> None:
 def test_slices_that_do_not_stack_to_a_box_are_refused(tmp_path: Path, positions: list[tuple[float, ...]]) -> None:
     with pytest.raises(DataError, match="ct: slices"):
         read_dicom_series(_write_series(tmp_path / "ct", positions=positions))
+
+
+def test_a_series_with_too_many_voxels_is_refused_by_its_headers(tmp_path: Path) -> None:
+    folder = _write_series(tmp_path / "ct")
+    for path in folder.iterdir():  # rows and columns of each slice: 60,000
+        file = pydicom.dcmread(path)
+        file.Rows = file.Columns = 60_000
+        file.save_as(path)
+    with pytest.raises(DataError, match=r"60000 x 60000 x 6 voxels are more than data\.max_voxels \(2,000,000,000\)"):
+        read_dicom_series(folder, max_voxels=2_000_000_000)
 
 
 @pytest.mark.shared_data

@@ -1,8 +1,10 @@
 """NIfTI volumes read the same whatever the order of their axes, and go back as they were stored."""
 
+import contextlib
 import gzip
 import itertools
 import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -266,3 +268,63 @@ def test_the_same_volume_is_the_same_bytes(tmp_path: Path) -> None:
     content = (tmp_path / "b.nii.gz").read_bytes()
     assert content == (tmp_path / "c.nii.gz").read_bytes()
     assert content[4:8] == bytes(4)  # gzip's time stamp
+
+
+CLAIMED = r"32000 x 32000 x 32000 voxels are more than data\.max_voxels \(1,000,000\); raise it, or crop"
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_what_claims_too_many_voxels_is_refused_by_its_header(tmp_path: Path, name: str) -> None:
+    content = bytearray(nibabel.Nifti1Image(BASE, np.eye(4)).to_bytes())
+    content[DIM + 2 : DIM + 8] = struct.pack("<hhh", 32000, 32000, 32000)  # the most that NIfTI-1 can say
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    with pytest.raises(DataError, match=CLAIMED):
+        read_nifti(tmp_path / name, max_voxels=1_000_000)
+
+
+def test_a_nifti_2_file_can_claim_more_still(tmp_path: Path) -> None:
+    content = bytearray(nibabel.Nifti2Image(BASE, np.eye(4)).to_bytes())
+    content[24:48] = struct.pack("<qqq", *(100_000,) * 3)
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(content))
+    with pytest.raises(DataError, match=r"100000 x 100000 x 100000 voxels are more than data\.max_voxels"):
+        read_nifti(tmp_path / "a.nii.gz", max_voxels=2_000_000_000)
+
+
+def test_a_volume_as_large_as_the_limit_is_read(tmp_path: Path) -> None:
+    path = _save(tmp_path / "a.nii", BASE, np.eye(4))
+    assert read_nifti(path, max_voxels=BASE.size).voxels.size == BASE.size
+    with pytest.raises(DataError, match="4 x 5 x 6 voxels are more"):
+        read_nifti(path, max_voxels=BASE.size - 1)
+
+
+BOMB = 100 * 2**20
+"""Bytes that a file of 100 KB inflates to."""
+
+
+def _bomb(header: bytes) -> bytes:
+    return gzip.compress(header + bytes(BOMB))
+
+
+def _memory_of_reading(path: Path) -> int:
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(DataError):
+            read_nifti(path)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_more_than_the_header_claims_is_not_inflated(tmp_path: Path) -> None:
+    (tmp_path / "a.nii.gz").write_bytes(_bomb(nibabel.Nifti1Image(BASE, np.eye(4)).to_bytes()))
+    assert _memory_of_reading(tmp_path / "a.nii.gz") < 2**20
+    np.testing.assert_array_equal(read_nifti(tmp_path / "a.nii.gz").voxels, BASE[::-1, ::-1, :].transpose(2, 1, 0))
+
+
+@pytest.mark.parametrize("offset", [60 * 2**20, 90 * 2**20])
+def test_a_header_that_claims_to_be_long_is_not_held(tmp_path: Path, offset: int) -> None:
+    content = bytearray(nibabel.Nifti1Image(BASE, np.eye(4)).to_bytes()[:352])
+    content[VOX_OFFSET : VOX_OFFSET + 4] = struct.pack("<f", offset)
+    content[348] = 1  # an extension follows, which says how long it is and is longer
+    (tmp_path / "a.nii.gz").write_bytes(_bomb(bytes(content) + struct.pack("<ii", offset - 352, 6)))
+    assert _memory_of_reading(tmp_path / "a.nii.gz") < 2**20

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from adapt.recipe.data.fields import GroupPattern, LabelValue, MinObjectPixels, OnError, OtherLabels
+from adapt.recipe.data.fields import GroupPattern, LabelValue, MaxVoxels, MinObjectPixels, OnError, OtherLabels
 from adapt.recipe.settings import Settings
 
 WindowName = Literal["soft_tissue", "lung", "bone"]
@@ -65,6 +65,7 @@ class MedicalData(Settings):
         "component", description="An object is each connected region of a label in a slice, or the label as a whole."
     )
     min_object_pixels: MinObjectPixels = 16
+    max_voxels: MaxVoxels = 2_000_000_000
     on_error: OnError = "fail"
     group_pattern: GroupPattern = None
 
