@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapt.datamodules.generated import ct
+from adapt.datamodules.generated import ct, ct_dicom
 from adapt.errors import DataError
 from adapt.files import permissions
 
@@ -34,6 +34,7 @@ class Generated:
 
 GENERATED = {
     "adapt:ct_phantom": Generated("medical", 2, ct.write_ct_phantom),
+    "adapt:ct_phantom_dicom": Generated("medical", 1, ct_dicom.write_ct_phantom_dicom),
 }
 
 
