@@ -22,7 +22,9 @@ LONGEST_HEADER = 64 * 2**20
 
 
 def read_nifti(path: Path, *, channel: int | None = None, max_voxels: int | None = None) -> Volume:
-    """A 3D volume, reoriented; the header's scaling is applied, and integers stay integers if it is whole.
+    """A volume, or a 2D image as a volume of one slice, reoriented.
+
+    The scaling of the header is applied; integers stay integers if it is whole.
 
     Args:
         path: of the file.
@@ -30,7 +32,8 @@ def read_nifti(path: Path, *, channel: int | None = None, max_voxels: int | None
         max_voxels: what claims to have more is refused by its header; None: any size.
 
     Raises:
-        DataError: the file is missing, not NIfTI, cut short, too large, not 3D, or 4D and no channel chosen.
+        DataError: the file is missing, not NIfTI, cut short, too large, of other dimensions, or 4D and no channel
+            chosen.
     """
     try:
         with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
@@ -67,11 +70,12 @@ def _header(start: bytes) -> nibabel.Nifti1Header:
 def _shape(stored: tuple[int, ...], path: Path) -> tuple[tuple[int, int, int], int]:
     """Voxels along (x, y, z), and how many volumes follow one another."""
     more = [size for size in stored[3:] if size > 1]
-    if len(stored) < 3 or len(more) > 1:
-        raise DataError(f"{path}: is {len(stored)}-dimensional {stored}; a 3D volume is needed")
+    if len(stored) < 2 or len(more) > 1:
+        raise DataError(f"{path}: is {len(stored)}-dimensional {stored}; a 2D image or 3D volume is needed")
     if min(stored) < 1:
         raise DataError(f"{path}: has no voxel, its shape is {stored}; convert the file again")
-    return (stored[0], stored[1], stored[2]), math.prod(more)
+    columns, rows, slices = (*stored, 1)[:3]
+    return (columns, rows, slices), math.prod(more)
 
 
 def _checked_affine(affine: npt.NDArray[Any], path: Path) -> npt.NDArray[np.float64]:

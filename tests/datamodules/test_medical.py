@@ -19,7 +19,7 @@ from adapt.datamodules import Case, split_groups
 from adapt.datamodules.medical import medical_source
 from adapt.datamodules.store import open_or_make
 from adapt.errors import DataError
-from adapt.formats import read_nifti, write_itk
+from adapt.formats import read_nifti, write_itk, write_nifti
 from adapt.recipe import HuWindow, MedicalData, Percentile, SplitSettings
 
 Array = npt.NDArray[Any]
@@ -509,3 +509,47 @@ def test_volumes_larger_than_the_limit_are_refused(tmp_path: Path, kind: str) ->
     _write(tmp_path / kind / "p1.nii.gz", np.zeros((20, 7, 5), dtype=np.int16))
     message = _refused(tmp_path, max_voxels=_image().size)
     assert f"{kind}/p1.nii.gz: 20 x 7 x 5 voxels are more than data.max_voxels (315)" in message
+
+
+@pytest.mark.parametrize("ending", ["nii", "nii.gz", "nrrd", "mha"])
+@pytest.mark.parametrize("name", ["Größe 3", "影像", "a.b (1) [x] %20"])
+def test_names_and_folders_may_have_any_letters(tmp_path: Path, ending: str, name: str) -> None:
+    root = tmp_path / f"Müllers {name}"
+    _write_pair(tmp_path / "plain", _image(), _label())
+    volume = read_nifti(tmp_path / "plain" / "images" / "p1.nii.gz")
+    for kind, values in (("images", volume.voxels), ("labels", np.ones_like(volume.voxels))):
+        (root / kind).mkdir(parents=True)
+        write = write_nifti if ending.startswith("nii") else write_itk
+        write(root / kind / f"{name}.{ending}", values, like=volume)
+    for one, other in zip(_read(root).samples, _read(tmp_path / "plain").samples, strict=True):
+        assert one.group == name
+        np.testing.assert_array_equal(one.image, other.image)
+
+
+@pytest.mark.parametrize("name", ["Größe 3", "影像", "a.b (1) [x] %20"])
+def test_names_of_a_series_may_have_any_letters(tmp_path: Path, name: str) -> None:
+    _write_series(tmp_path / "images" / name, _image())
+    _write(tmp_path / "labels" / f"{name}.nii.gz", _label())
+    assert {sample.group for sample in _read(tmp_path).samples} == {name}
+
+
+def test_a_folder_linked_into_itself_is_told_as_unpaired(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _image(), _label())
+    (tmp_path / "images" / "again").symlink_to(tmp_path / "images", target_is_directory=True)
+    (tmp_path / "images" / "loop").symlink_to(tmp_path / "images" / "loop")  # leads nowhere, has no ending
+    assert "1 images without a label of the same name: again" in _refused(tmp_path)
+
+
+def test_a_volume_that_is_linked_to_itself_is_named(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _image(), _label())
+    (tmp_path / "images" / "p1.nii.gz").unlink()
+    (tmp_path / "images" / "p1.nii.gz").symlink_to(tmp_path / "images" / "p1.nii.gz")
+    assert "p1.nii.gz: cannot be read as NIfTI" in _refused(tmp_path)
+
+
+def test_a_2d_image_is_one_slice(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _image()[:, :, 3], _label()[:, :, 3])
+    _write_pair(tmp_path / "volume", _image()[:, :, 3:4], _label()[:, :, 3:4])
+    [one], [other] = _read(tmp_path).samples, _read(tmp_path / "volume").samples
+    np.testing.assert_array_equal(one.image, other.image)
+    assert one.masks.all()

@@ -12,6 +12,7 @@ import nibabel
 import numpy as np
 import numpy.typing as npt
 import pytest
+import SimpleITK as sitk
 
 from adapt.errors import DataError
 from adapt.formats import read_nifti, write_nifti
@@ -169,10 +170,10 @@ def test_of_several_volumes_one_is_chosen(tmp_path: Path, shape: tuple[int, ...]
         read_nifti(path, channel=3)
 
 
-@pytest.mark.parametrize("shape", [(12, 10), (4, 5, 6, 2, 3)])
-def test_other_than_three_dimensions_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("shape", [(12,), (4, 5, 6, 2, 3)])
+def test_other_than_two_or_three_dimensions_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
     path = _save(tmp_path / "a.nii", np.zeros(shape, dtype=np.int16), np.eye(4))
-    with pytest.raises(DataError, match=rf"a\.nii: is {len(shape)}-dimensional .*a 3D volume is needed"):
+    with pytest.raises(DataError, match=rf"a\.nii: is {len(shape)}-dimensional .*a 2D image or 3D volume is needed"):
         read_nifti(path)
 
 
@@ -328,3 +329,12 @@ def test_a_header_that_claims_to_be_long_is_not_held(tmp_path: Path, offset: int
     content[348] = 1  # an extension follows, which says how long it is and is longer
     (tmp_path / "a.nii.gz").write_bytes(_bomb(bytes(content) + struct.pack("<ii", offset - 352, 6)))
     assert _memory_of_reading(tmp_path / "a.nii.gz") < 2**20
+
+
+def test_a_2d_image_is_a_volume_of_one_slice(tmp_path: Path) -> None:
+    flat = sitk.GetImageFromArray(BASE[..., 0].T)  # rows, columns
+    flat.SetSpacing((0.5, 0.8))
+    sitk.WriteImage(flat, tmp_path / "a.nii.gz")
+    volume = read_nifti(tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(volume.voxels, BASE[..., 0].T[None])
+    assert volume.spacing[1:] == pytest.approx((0.8, 0.5))
