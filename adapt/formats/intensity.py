@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+INTEGERS = (np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64)
+
 
 def to_uint8(values: npt.NDArray[Any], *, low: float, high: float) -> npt.NDArray[np.uint8]:
     """Values clipped to [low, high], in the values' unit, and mapped linearly to 0..255, rounded."""
@@ -20,16 +22,34 @@ def percentile_range(values: npt.NDArray[Any], *, low: float, high: float) -> tu
     return float(bottom), float(top)
 
 
+def integer_type(low: int, high: int) -> type[np.integer] | None:
+    """The smallest integer type that holds both values, or None if none does."""
+    return next((kind for kind in INTEGERS if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max), None)
+
+
 def integral(values: npt.NDArray[Any]) -> npt.NDArray[np.integer] | None:
     """Label values as integers, or None if any is not a whole number (NaN and infinity included).
 
-    Integers stay as they are: a label volume of bytes is not made eight times as large.
+    Integers stay as they are; other numbers come in the smallest type that holds them.
     """
     if np.issubdtype(values.dtype, np.integer):
         return values
     if values.dtype == np.bool_:
         return values.astype(np.uint8)
-    if not np.issubdtype(values.dtype, np.floating) or not np.isfinite(values).all():
+    if not np.issubdtype(values.dtype, np.floating):
         return None
-    rounded = np.rint(values)
-    return rounded.astype(np.int64) if np.array_equal(rounded, values) else None
+    low, high = values.min(), values.max()  # of NaN they are NaN
+    kind = integer_type(int(low), int(high)) if np.isfinite(low) and np.isfinite(high) else None
+    if kind is None:
+        return None
+    whole = np.empty_like(values, dtype=kind)
+    for index in range(len(values)):  # slice by slice, or a volume would be held several times
+        whole[index] = values[index]
+        if not np.array_equal(whole[index], values[index]):
+            return None
+    return whole
+
+
+def narrowest(values: npt.NDArray[np.integer]) -> type[np.integer]:
+    """The smallest integer type that holds all values."""
+    return integer_type(int(values.min()), int(values.max())) or values.dtype.type

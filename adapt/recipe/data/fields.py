@@ -30,6 +30,7 @@ OnError = Annotated[
 OtherLabels = Annotated[Literal["error", "ignore"], Field(description="What a label value not named in labels means.")]
 MinObjectPixels = Annotated[int, Field(ge=1, description="Smaller objects are left out (pixels of the image).")]
 MaxImagePixels = Annotated[int, Field(ge=1, description="Larger images are refused before decoding.")]
+MaxVoxels = Annotated[int, Field(ge=1, description="Larger volumes are refused before decoding.")]
 LabelValue = Annotated[int, Field(ge=1)]
 LabelKind = Literal["instances", "classes"]
 Labels = Annotated[
