@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -17,6 +18,8 @@ NOT_WRITTEN = {"mask", "clicks", "box"}
 COLUMNS = ["model", "protocol", "sample_id", "index", "category", "group", "pixels", "iou", "oracle_iou", "dice"]
 COLUMNS += ["predicted_iou", "box_iou", "nsd", "hd95", "unit", "answer_pixels", "curve"]
 """Their order; new ones come last."""
+TEXTS = {"model", "protocol", "sample_id", "category", "group", "unit"}
+INTEGERS = {"index", "pixels", "answer_pixels"}
 assert set(COLUMNS) == {field.name for field in fields(ObjectScore)} - NOT_WRITTEN
 
 
@@ -44,7 +47,7 @@ def read_objects(folder: Path) -> list[ObjectScore]:
             missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
             if missing:
                 raise RunError(f"{path} has no column {', '.join(missing)}; evaluate the run again to write them")
-            scores = [_score(row, path, line) for line, row in enumerate(reader, start=2)]
+            scores = [_score(row, path, line) for line, row in enumerate(reader, start=1)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise RunError(f"{path} cannot be read ({reason}); give the folder of a run or of an evaluation") from None
@@ -53,16 +56,28 @@ def read_objects(folder: Path) -> list[ObjectScore]:
     return scores
 
 
-def _score(row: dict[str, Any], path: Path, line: int) -> ObjectScore:
-    types = {field.name: field.type for field in fields(ObjectScore)}
+def _score(row: dict[str, str | None], path: Path, line: int) -> ObjectScore:
     values: dict[str, Any] = {}
     for name in COLUMNS:
         text = row[name]
         try:
-            if name == "curve":
-                values[name] = tuple(map(float, text.split()))
-            else:
-                values[name] = {int: int, float: float, str: str}[types[name]](text)  # type: ignore[index]
-        except (ValueError, TypeError, AttributeError):  # a line cut short has None
-            raise RunError(f"{path}, object {line - 1}: {name} is {text!r}; evaluate the run again") from None
+            if text is None:
+                raise ValueError("the line is cut short")
+            values[name] = _value(name, text)
+        except ValueError:
+            raise RunError(f"{path}, object {line}: {name} is {text!r}; evaluate the run again") from None
     return ObjectScore(**values)
+
+
+def _value(name: str, text: str) -> str | int | float | tuple[float, ...]:
+    if name in TEXTS:
+        return text
+    if name in INTEGERS:
+        return int(text)
+    numbers = tuple(map(float, text.split()))
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError("not finite")
+    if name == "curve":
+        return numbers
+    (number,) = numbers
+    return number
