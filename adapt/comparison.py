@@ -20,6 +20,7 @@ from adapt.evaluate import (
     print_table,
     score_samples,
     summarise,
+    volume_scores,
     write_report,
     write_tables,
 )
@@ -27,6 +28,7 @@ from adapt.recipe import Recipe, as_yaml, group_rule, load_recipe
 from adapt.runs import GALLERY, RECIPE, REPORT, SPLITS, versions
 from adapt.segmenters import PromptableSegmenter
 from adapt.training import Training
+from adapt.tuning import trainable_table
 
 
 def compare(
@@ -60,7 +62,9 @@ def compare(
         protocols = list(settings.protocols)
         for of_sample in score_samples(samples, models, protocols=protocols, measures=measures, device=device):
             scores.extend(of_sample)
-    results = summarise(scores, bootstrap_samples=settings.bootstrap_samples, seed=recipe.seed)
+    slices = (data.store.sample(row) for row in rows)
+    volumes = list(volume_scores(slices, scores, tolerance=settings.boundary_tolerance))
+    results = summarise(scores, volumes=volumes, bootstrap_samples=settings.bootstrap_samples, seed=recipe.seed)
     facts: dict[str, object] = {
         "recipe": name,
         "checkpoint": recipe.model.checkpoint,
@@ -71,12 +75,15 @@ def compare(
         "versions": versions(),
     }
     if training is not None:
+        trainable = sum(count for _, count, _ in trainable_table(models["tuned"]))
         facts["training"] = {
             "seconds": training.seconds,
+            "trainable_parameters": trainable,
             "samples_per_second": training.samples_per_second,
             "data_wait_share": training.data_wait_share,
         }
-        lines = [*lines, ("training", str(training))]
+        cost = f"{training.seconds:,.0f} s of training, {trainable:,} trainable parameters"
+        lines = [*lines, ("training", str(training)), ("cost", cost)]
     write_tables(results, scores, folder, facts=facts)
     print_table(results, Console())
     (folder / GALLERY).mkdir(exist_ok=True)  # training may have left galleries of its epochs there
