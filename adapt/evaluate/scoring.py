@@ -174,7 +174,8 @@ def _scores(
     encoded: EncodedSample, model: PromptableSegmenter, *, name: str, protocol: str, measures: Measures
 ) -> Iterator[ObjectScore]:
     sample, truth = encoded.sample, encoded.truth
-    frame = Frame(*sample.image.shape[:2], model.spec.image_size)
+    height, width = sample.image.shape[:2]
+    frame = Frame(height, width, model.spec.image_size)
     how = PROTOCOLS[protocol]
     tolerance = TOLERANCE_PIXELS * max(sample.spacing) if measures.tolerance is None else measures.tolerance
     for part in parts(len(sample.masks), frame, candidates=model.spec.candidates if how.multimask else 1):
