@@ -20,6 +20,7 @@ from adapt.evaluate import (
     print_table,
     score_samples,
     summarise,
+    volume_scores,
     write_report,
     write_tables,
 )
@@ -60,7 +61,9 @@ def compare(
         protocols = list(settings.protocols)
         for of_sample in score_samples(samples, models, protocols=protocols, measures=measures, device=device):
             scores.extend(of_sample)
-    results = summarise(scores, bootstrap_samples=settings.bootstrap_samples, seed=recipe.seed)
+    slices = (data.store.sample(row) for row in rows)
+    volumes = list(volume_scores(slices, scores, tolerance=settings.boundary_tolerance))
+    results = summarise(scores, volumes=volumes, bootstrap_samples=settings.bootstrap_samples, seed=recipe.seed)
     facts: dict[str, object] = {
         "recipe": name,
         "checkpoint": recipe.model.checkpoint,

@@ -25,6 +25,8 @@ class Sample:
         sample_id: unique in the data set; every random draw of the sample derives from it.
         source: file the sample was read from, for messages.
         cut: of each object, whether the border of a tile cuts it; empty means that none is.
+        slice_of: name of the volume that the image is a slice of, its index there, and the distance between
+            neighbouring slices in `spacing_unit`; None for an image that is none.
     """
 
     image: npt.NDArray[np.uint8]
@@ -36,6 +38,7 @@ class Sample:
     sample_id: str
     source: str
     cut: tuple[bool, ...] = ()
+    slice_of: tuple[str, int, float] | None = None
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:

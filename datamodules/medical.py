@@ -122,6 +122,7 @@ def _slices(
             spacing_unit="mm",
             sample_id=f"{name}/{settings.plane}/{index:04d}",
             source=str(image.source),
+            slice_of=(name, index, float(image.spacing[axis])),
         )
 
 

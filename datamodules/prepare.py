@@ -42,6 +42,7 @@ SCHEMA = pa.schema(
         "spacing_unit": pa.string(),
         "sample_id": pa.string(),
         "source": pa.string(),
+        "slice_of": pa.struct({"volume": pa.string(), "index": pa.int32(), "distance": pa.float64()}),
     }
 )
 
@@ -194,4 +195,5 @@ def _row(sample: Sample) -> dict[str, object]:
         "spacing_unit": sample.spacing_unit,
         "sample_id": sample.sample_id,
         "source": sample.source,
+        "slice_of": sample.slice_of and dict(zip(("volume", "index", "distance"), sample.slice_of, strict=True)),
     }

@@ -28,7 +28,7 @@ from adapt.files import permissions
 from adapt.formats import decode_crops
 from adapt.samples import Sample
 
-VERSION = 4
+VERSION = 5
 """Raise it when what a store holds changes; older stores are then left alone and made anew."""
 DATA, FACTS = "data.arrow", "facts.json"
 LISTED_ERRORS = 20
@@ -98,6 +98,7 @@ class Store:
             sample_id=value("sample_id"),
             source=value("source"),
             cut=tuple(picked("cut")) if len(row.column("cut")[0]) else (),
+            slice_of=value("slice_of") and tuple(value("slice_of").values()),
         )
 
 

@@ -2,9 +2,11 @@
 
 from adapt.evaluate.gallery import draw_gallery
 from adapt.evaluate.html import ReportFacts, write_report
-from adapt.evaluate.results import Results, summarise
+from adapt.evaluate.results import Results
 from adapt.evaluate.scoring import Measures, ObjectScore, score_samples
+from adapt.evaluate.summary import summarise
 from adapt.evaluate.tables import MODELS, print_table, write_tables
+from adapt.evaluate.volumes import VolumeScore, volume_scores
 
 __all__ = [
     "MODELS",
@@ -12,10 +14,12 @@ __all__ = [
     "ObjectScore",
     "ReportFacts",
     "Results",
+    "VolumeScore",
     "draw_gallery",
     "print_table",
     "score_samples",
     "summarise",
+    "volume_scores",
     "write_report",
     "write_tables",
 ]

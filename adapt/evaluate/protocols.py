@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from adapt.frames import Frame, logits_to_image_frame, to_model_frame
+from adapt.frames import Frame, logits_to_image_frame, to_image_frame, to_model_frame
 from adapt.metrics import dice_of_counts, iou_of_counts
 from adapt.prompts import (
     LARGEST_LOGIT,
@@ -135,15 +135,21 @@ class Answers:
 
     Attributes:
         masks: (n, H, W) bool, the last answers, image frame.
+        pixels: (n,) their areas.
         curves: (n, clicks) IoU of the answer after each prompt.
         dice, predicted_iou, oracle_iou: (n,) of the last answer; the oracle is over its candidates.
+        clicks: n tuples of x, y, label, image frame, as they were given.
+        boxes: n XYXY, image frame, as they were given; None for clicks.
     """
 
     masks: npt.NDArray[np.bool_]
+    pixels: npt.NDArray[np.int64]
     curves: npt.NDArray[np.float64]
     dice: npt.NDArray[np.float64]
     predicted_iou: npt.NDArray[np.float32]
     oracle_iou: npt.NDArray[np.float64]
+    clicks: list[tuple[tuple[float, float, int], ...]]
+    boxes: list[tuple[float, float, float, float] | None]
 
 
 def answers_of(
@@ -190,8 +196,28 @@ def answers_of(
             prompts = replace(prompts, masks=seen.unsqueeze(2))
     return Answers(
         masks=masks,
+        pixels=areas[each, answer],
         curves=np.stack(curves, axis=1),
         dice=dice_of_counts(shared, areas, pixels)[each, answer],
         predicted_iou=expected[each, answer],
         oracle_iou=ious.max(axis=1),
+        clicks=_given_clicks(prompts, frame),
+        boxes=_given_boxes(prompts, frame),
     )
+
+
+def _given_clicks(prompts: Prompts, frame: Frame) -> list[tuple[tuple[float, float, int], ...]]:
+    """Clicks of one image in its frame; none where a box is the only prompt."""
+    if prompts.points is None or prompts.point_labels is None:
+        return [()] * prompts.object_valid.shape[1]
+    points = to_image_frame(prompts.points[0].cpu(), frame).tolist()
+    labels = prompts.point_labels[0].tolist()
+    return [tuple((x, y, label) for (x, y), label in zip(*of, strict=True)) for of in zip(points, labels, strict=True)]
+
+
+def _given_boxes(prompts: Prompts, frame: Frame) -> list[tuple[float, float, float, float] | None]:
+    """Boxes of one image in its frame."""
+    if prompts.boxes is None:
+        return [None] * prompts.object_valid.shape[1]
+    corners = to_image_frame(prompts.boxes[0].cpu().reshape(-1, 2, 2), frame).flatten(1)
+    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in corners.tolist()]

@@ -1,21 +1,85 @@
-"""Scores of objects, summed up into the figures of `results.json`. Its shape only grows."""
+"""What a run is judged by: the figures of `results.json`. Their shape only grows.
 
-from collections.abc import Sequence
+Unless it says otherwise, a figure is a mean over the objects of a category within a group, then over the group's
+categories, then over groups. How each is found: `summary`.
+"""
+
 from dataclasses import asdict, dataclass
 
-from adapt.evaluate.scoring import ObjectScore
-from adapt.metrics import Interval, bootstrap_interval, group_means
+from adapt.evaluate.sizes import SizePart
+from adapt.metrics import Bin
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Whether a model knows how good its answers are; over objects, each counts alike.
+
+    Attributes:
+        error: expected error of the predicted IoU.
+        bins: predicted and true IoU of the objects of each tenth that has some.
+    """
+
+    error: float
+    bins: tuple[Bin, ...]
+
+
+@dataclass(frozen=True)
+class ClickFigures:
+    """Of a protocol that corrects its answers.
+
+    Attributes:
+        curve: mIoU after each click.
+        noc85, noc90: clicks until the IoU is 0.85 or 0.9 (NoC); an object that never gets there counts all of them.
+        never85, never90: share of the objects that never get there.
+    """
+
+    curve: tuple[float, ...]
+    noc85: float
+    noc90: float
+    never85: float
+    never90: float
+
+
+@dataclass(frozen=True)
+class StructureFigures:
+    """One category in 3D, averaged over volumes, then groups."""
+
+    dice: float
+    nsd: float
+
+
+@dataclass(frozen=True)
+class VolumeFigures:
+    """Volumes whose slices were answered one by one; a category of a volume counts as an object.
+
+    Attributes:
+        dice, nsd: in three dimensions.
+        categories: the same for each category.
+        volumes: how many.
+    """
+
+    dice: float
+    nsd: float
+    categories: dict[str, StructureFigures]
+    volumes: int
 
 
 @dataclass(frozen=True)
 class ModelFigures:
-    """One model under one protocol: objects averaged, then categories, then groups.
+    """One model under one protocol.
 
     Attributes:
-        miou, dice: of the most confident candidate.
+        miou, dice, nsd: of the answer: the most confident candidate, after the last click.
         oracle_miou: of the best candidate.
         low, high: 95 % bootstrap interval of `miou` over groups; None with a single group.
+        hd95: in `unit`; None, as the unit, where the samples are not all in the same unit.
+        missed: objects whose answer is empty.
         categories: mIoU of each category, averaged over objects, then groups.
+        groups: mIoU of each group.
+        sizes: mIoU of each part of `Results.sizes`.
+        calibration: see `Calibration`.
+        clicks: see `ClickFigures`; None for a single prompt.
+        volumes: see `VolumeFigures`; None where samples are no slices of volumes, or the answers are corrected.
     """
 
     miou: float
@@ -24,15 +88,45 @@ class ModelFigures:
     low: float | None
     high: float | None
     categories: dict[str, float]
+    nsd: float
+    hd95: float | None
+    unit: str | None
+    missed: int
+    groups: dict[str, float]
+    sizes: dict[str, float]
+    calibration: Calibration
+    clicks: ClickFigures | None
+    volumes: VolumeFigures | None
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Tuned minus untouched, paired by group, with its 95 % interval; of clicks, less than 0 is better."""
+
+    mean: float
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Tuned minus untouched, paired by group, with the 95 % interval of the difference."""
+    """Tuned minus untouched, paired by group.
+
+    Attributes:
+        miou, low, high: of the mIoU, with the 95 % interval.
+        dice, nsd: see `Gain`.
+        noc85, noc90: likewise; None for a single prompt.
+        volume_dice: likewise; None without volumes.
+    """
 
     miou: float
     low: float | None
     high: float | None
+    dice: Gain
+    nsd: Gain
+    noc85: Gain | None
+    noc90: Gain | None
+    volume_dice: Gain | None
 
 
 @dataclass(frozen=True)
@@ -48,15 +142,27 @@ class ProtocolFigures:
     difference: Difference | None
     box_as_mask: float
 
+    @property
+    def models(self) -> dict[str, ModelFigures]:
+        """The models that were evaluated, by `base` and `tuned`."""
+        return {"base": self.base} if self.tuned is None else {"base": self.base, "tuned": self.tuned}
+
 
 @dataclass(frozen=True)
 class Results:
-    """What a run is judged by."""
+    """What a run is judged by.
+
+    Attributes:
+        protocols: name to figures.
+        objects, groups, images: how many were evaluated.
+        sizes: what small, medium and large objects are here.
+    """
 
     protocols: dict[str, ProtocolFigures]
     objects: int
     groups: int
     images: int
+    sizes: tuple[SizePart, ...]
 
     def as_dict(self) -> dict[str, object]:
         """Plain data for `results.json`; a model that was not evaluated has no entry."""
@@ -64,60 +170,5 @@ class Results:
             name: {key: value for key, value in asdict(figures).items() if value is not None}
             for name, figures in self.protocols.items()
         }
-        return {"protocols": protocols, "objects": self.objects, "groups": self.groups, "images": self.images}
-
-
-def summarise(scores: Sequence[ObjectScore], *, bootstrap_samples: int, seed: int) -> Results:
-    """Figures of all protocols and models in `scores`; models are named base and tuned.
-
-    Args:
-        scores: of every test object.
-        bootstrap_samples: resamples of the groups.
-        seed: of the resampling.
-    """
-    protocols: dict[str, ProtocolFigures] = {}
-    for protocol in dict.fromkeys(score.protocol for score in scores):
-        of = {
-            model: [score for score in scores if score.protocol == protocol and score.model == model]
-            for model in ("base", "tuned")
-        }
-        base_groups, base = _figures(of["base"], bootstrap_samples, seed)
-        tuned = difference = None
-        if of["tuned"]:
-            tuned_groups, tuned = _figures(of["tuned"], bootstrap_samples, seed)
-            gains = [tuned_groups[group] - base_groups[group] for group in base_groups]
-            interval = bootstrap_interval(gains, samples=bootstrap_samples, seed=seed)
-            difference = Difference(miou=_mean(gains), low=interval.low, high=interval.high)
-        box = _mean(list(_by_group(of["base"], [score.box_iou for score in of["base"]]).values()))
-        protocols[protocol] = ProtocolFigures(base=base, tuned=tuned, difference=difference, box_as_mask=box)
-    return Results(
-        protocols=protocols,
-        objects=len({(score.sample_id, score.index) for score in scores}),
-        groups=len({score.group for score in scores}),
-        images=len({score.sample_id for score in scores}),
-    )
-
-
-def _figures(scores: list[ObjectScore], samples: int, seed: int) -> tuple[dict[str, float], ModelFigures]:
-    groups = _by_group(scores, [score.iou for score in scores])
-    interval: Interval = bootstrap_interval(list(groups.values()), samples=samples, seed=seed)
-    categories: dict[str, float] = {}
-    for category in sorted({score.category for score in scores}):
-        own = [score for score in scores if score.category == category]
-        categories[category] = _mean(list(_by_group(own, [score.iou for score in own]).values()))
-    return groups, ModelFigures(
-        miou=_mean(list(groups.values())),
-        oracle_miou=_mean(list(_by_group(scores, [score.oracle_iou for score in scores]).values())),
-        dice=_mean(list(_by_group(scores, [score.dice for score in scores]).values())),
-        low=interval.low,
-        high=interval.high,
-        categories=categories,
-    )
-
-
-def _by_group(scores: list[ObjectScore], values: list[float]) -> dict[str, float]:
-    return group_means(values, [score.category for score in scores], [score.group for score in scores])
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
+        counts = {"objects": self.objects, "groups": self.groups, "images": self.images}
+        return {"protocols": protocols, **counts, "sizes": [asdict(part) for part in self.sizes]}

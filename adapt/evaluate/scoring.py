@@ -29,8 +29,11 @@ class ObjectScore:
         curve: IoU after each click; with a single prompt, the IoU alone.
         oracle_iou: of the best candidate.
         predicted_iou: what the model expected of its answer.
+        answer_pixels: area of the answer; 0 for an object that was missed.
         nsd, hd95: of the answer's border; see `BoundaryScore`. In `unit`.
-        mask: the answer, run-length encoded in the image frame.
+        mask: the answer, run-length encoded in the image frame; empty if read back from `objects.csv`, as what follows.
+        clicks: x, y in the image frame and label (1 object, 0 background) of all clicks, in their order.
+        box: XYXY in the image frame, if the object was prompted by one.
     """
 
     model: str
@@ -40,6 +43,7 @@ class ObjectScore:
     category: str
     group: str
     pixels: int
+    answer_pixels: int
     iou: float
     curve: tuple[float, ...]
     oracle_iou: float
@@ -49,7 +53,9 @@ class ObjectScore:
     nsd: float
     hd95: float
     unit: str
-    mask: bytes
+    mask: bytes = b""
+    clicks: tuple[tuple[float, float, int], ...] = ()
+    box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -133,6 +139,11 @@ def score_encoded(
     ]
 
 
+def tolerance_of(sample: Sample, chosen: float | None) -> float:
+    """Of the surface distance, in the unit of the sample: the chosen one, or else two of its pixels."""
+    return TOLERANCE_PIXELS * max(sample.spacing) if chosen is None else chosen
+
+
 def _image(sample: Sample, model: PromptableSegmenter) -> Tensor:
     spec = model.spec
     return image_to_model_frame(sample.image, size=spec.image_size, mean=spec.pixel_mean, std=spec.pixel_std)[None]
@@ -177,7 +188,7 @@ def _scores(
     height, width = sample.image.shape[:2]
     frame = Frame(height, width, model.spec.image_size)
     how = PROTOCOLS[protocol]
-    tolerance = TOLERANCE_PIXELS * max(sample.spacing) if measures.tolerance is None else measures.tolerance
+    tolerance = tolerance_of(sample, measures.tolerance)
     for part in parts(len(sample.masks), frame, candidates=model.spec.candidates if how.multimask else 1):
         found = answers_of(model, encoded.features[name], truth, part, frame, how=how, clicks=measures.clicks)
         counts = encode_masks(found.masks)
@@ -192,6 +203,7 @@ def _scores(
                 category=sample.categories[index],
                 group=sample.group,
                 pixels=int(truth.pixels[index]),
+                answer_pixels=int(found.pixels[place]),
                 iou=float(found.curves[place, -1]),
                 curve=tuple(found.curves[place].tolist()),
                 oracle_iou=float(found.oracle_iou[place]),
@@ -202,4 +214,6 @@ def _scores(
                 hd95=border.hd95,
                 unit=sample.spacing_unit,
                 mask=counts[place],
+                clicks=found.clicks[place],
+                box=found.boxes[place],
             )

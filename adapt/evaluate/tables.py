@@ -1,4 +1,4 @@
-"""The result as people read it: a table in the terminal, CSV and JSON beside it."""
+"""The result as people read it: tables in the terminal, CSV and JSON beside them."""
 
 import csv
 import io
@@ -9,12 +9,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from adapt.evaluate.results import ModelFigures, Results
+from adapt.evaluate.objects import write_objects
+from adapt.evaluate.results import Gain, ModelFigures, ProtocolFigures, Results, StructureFigures
 from adapt.evaluate.scoring import ObjectScore
 from adapt.files import write_text
 
-TITLES = {"one_click": "one click", "box": "box"}
+TITLES = {"one_click": "one click", "box": "box", "jittered_box": "jittered box", "clicks": "clicks"}
 MODELS = {"base": "untouched", "tuned": "tuned"}
+BOXES = ("box", "jittered_box")
+"""Protocols beside which the worth of the box itself stands."""
+HEADER = ["prompt", "model", "mIoU", "95 % interval", "oracle mIoU", "Dice", "NSD"]
+SHOWN_CLICKS = (1, 3, 5, 10, 20)
+FEW_GROUPS = 10
 
 
 def interval_text(low: float | None, high: float | None, *, signed: bool = False) -> str:
@@ -25,28 +31,69 @@ def interval_text(low: float | None, high: float | None, *, signed: bool = False
 
 
 def table_rows(results: Results) -> list[list[str]]:
-    """Cells of the table: prompt, model, mIoU, 95 % interval, oracle mIoU, Dice."""
+    """Cells of the table, one row a protocol and model, see `HEADER`; the last row of a protocol is the difference."""
     rows: list[list[str]] = []
     for name, figures in results.protocols.items():
         title = TITLES[name]
-        if name == "box":
-            rows.append([title, "the box itself", f"{figures.box_as_mask:.3f}", "", "", ""])
-        for key in ("base", "tuned"):
-            model: ModelFigures | None = getattr(figures, key)
-            if model is not None:
-                cells = [f"{model.miou:.3f}", interval_text(model.low, model.high)]
-                rows.append([title, MODELS[key], *cells, f"{model.oracle_miou:.3f}", f"{model.dice:.3f}"])
-        if figures.difference is not None:
-            gain = figures.difference
+        if name in BOXES:
+            rows.append([title, "the box itself", f"{figures.box_as_mask:.3f}", *[""] * 4])
+        for key, model in figures.models.items():
+            cells = [model.oracle_miou, model.dice, model.nsd]
+            interval = interval_text(model.low, model.high)
+            rows.append([title, MODELS[key], f"{model.miou:.3f}", interval, *(f"{cell:.3f}" for cell in cells)])
+        gain = figures.difference
+        if gain is not None:
             interval = interval_text(gain.low, gain.high, signed=True)
-            rows.append([title, "difference", f"{gain.miou:+.3f}", interval, "", ""])
+            others = ["", f"{gain.dice.mean:+.3f}", f"{gain.nsd.mean:+.3f}"]
+            rows.append([title, "difference", f"{gain.miou:+.3f}", interval, *others])
     return rows
 
 
-HEADER = ["prompt", "model", "mIoU", "95 % interval", "oracle mIoU", "Dice"]
+def click_rows(results: Results) -> list[list[str]]:
+    """Header and cells of the table of corrected answers; nothing if no protocol has any."""
+    for figures in results.protocols.values():
+        if figures.base.clicks is not None:
+            return [_click_header(figures.base), *_click_rows(figures)]
+    return []
 
 
-FEW_GROUPS = 10
+def _shown_clicks(model: ModelFigures) -> list[int]:
+    assert model.clicks is not None
+    return [number for number in SHOWN_CLICKS if number <= len(model.clicks.curve)]
+
+
+def _click_header(model: ModelFigures) -> list[str]:
+    columns = [f"IoU at {number}" for number in _shown_clicks(model)]
+    return ["model", *columns, "NoC@85", "NoC@90", "never 90"]
+
+
+def _click_rows(figures: ProtocolFigures) -> list[list[str]]:
+    rows = []
+    for key, model in figures.models.items():
+        found = model.clicks
+        assert found is not None
+        ious = [f"{found.curve[number - 1]:.3f}" for number in _shown_clicks(model)]
+        rows.append([MODELS[key], *ious, f"{found.noc85:.2f}", f"{found.noc90:.2f}", f"{found.never90:.0%}"])
+    gain = figures.difference
+    if gain is not None and gain.noc85 is not None and gain.noc90 is not None:
+        blank = [""] * len(_shown_clicks(figures.base))
+        rows.append(["difference", *blank, f"{gain.noc85.mean:+.2f}", f"{gain.noc90.mean:+.2f}", ""])
+    return rows
+
+
+VOLUME_HEADER = ["prompt", "structure", "model", "3D Dice", "3D NSD"]
+
+
+def volume_rows(results: Results) -> list[list[str]]:
+    """Cells of the table of volumes, one row a protocol, structure and model; the mean of a protocol comes last."""
+    rows = []
+    for name, figures in results.protocols.items():
+        for key, model in figures.models.items():
+            if model.volumes is not None:
+                whole = StructureFigures(dice=model.volumes.dice, nsd=model.volumes.nsd)
+                found = {**model.volumes.categories, "mean": whole}
+                rows += [[TITLES[name], of, MODELS[key], f"{f.dice:.3f}", f"{f.nsd:.3f}"] for of, f in found.items()]
+    return rows
 
 
 def caption(results: Results) -> str:
@@ -78,15 +125,26 @@ def warnings(results: Results) -> list[str]:
 
 
 def print_table(results: Results, console: Console) -> None:
-    """Print the table of domain mIoU and Dice."""
-    table = Table(title="Domain mIoU", caption=caption(results), caption_justify="left")
-    for index, name in enumerate(HEADER):
-        table.add_column(name, justify="left" if index < 2 else "right")
-    for row in table_rows(results):
-        table.add_row(*row, end_section=row[1] == "difference")
-    console.print(table)
+    """Print the table of domain mIoU, Dice and NSD, and that of clicks and of volumes if there are any."""
+    console.print(_table("Domain mIoU", HEADER, table_rows(results), texts=2, caption=caption(results)))
+    clicks = click_rows(results)
+    if clicks:
+        console.print(_table("Clicks: mIoU after each, and how many it takes (NoC)", clicks[0], clicks[1:], texts=1))
+    volumes = volume_rows(results)
+    if volumes:
+        console.print(_table("Volumes: all slices put together", VOLUME_HEADER, volumes, texts=3))
     for text in warnings(results):
         console.print(f"[yellow]notice:[/] {text}", highlight=False)
+
+
+def _table(title: str, header: Sequence[str], rows: Sequence[list[str]], *, texts: int, caption: str = "") -> Table:
+    """A table whose first columns are texts, and the others figures."""
+    table = Table(title=title, caption=caption or None, caption_justify="left")
+    for index, name in enumerate(header):
+        table.add_column(name, justify="left" if index < texts else "right")
+    for row in rows:
+        table.add_row(*row, end_section="difference" in row)
+    return table
 
 
 def write_tables(results: Results, scores: Sequence[ObjectScore], folder: Path, *, facts: dict[str, object]) -> None:
@@ -99,32 +157,41 @@ def write_tables(results: Results, scores: Sequence[ObjectScore], folder: Path, 
         facts: added to `results.json`: recipe, checkpoint, versions.
     """
     write_text(folder / "results.json", json.dumps({**results.as_dict(), **facts}, indent=2) + "\n")
-    rows = [
-        [name, key, model.miou, model.low, model.high, model.oracle_miou, model.dice]
-        for name, figures in results.protocols.items()
-        for key, model in (("base", figures.base), ("tuned", figures.tuned))
-        if model is not None
-    ]
-    rows += [
-        [name, "difference", figures.difference.miou, figures.difference.low, figures.difference.high, None, None]
-        for name, figures in results.protocols.items()
-        if figures.difference is not None
-    ]
-    rows += [
-        [name, "box_as_mask", figures.box_as_mask, *[None] * 4]
-        for name, figures in results.protocols.items()
-        if name == "box"
-    ]
-    write_text(
-        folder / "results.csv", _csv([["protocol", "model", "miou", "low", "high", "oracle_miou", "dice"], *rows])
-    )
-    columns = ["model", "protocol", "sample_id", "index", "category", "group", "pixels", "iou", "oracle_iou", "dice"]
-    columns += ["predicted_iou", "box_iou"]
-    lines: list[list[object]] = [[getattr(score, column) for column in columns] for score in scores]
-    write_text(folder / "objects.csv", _csv([list(columns), *lines]))
-
-
-def _csv(rows: Sequence[Sequence[object]]) -> str:
+    rows: list[dict[str, object]] = []
+    for name, figures in results.protocols.items():
+        rows += [{"protocol": name, "model": key, **_model_cells(model)} for key, model in figures.models.items()]
+    for name, figures in results.protocols.items():
+        gain = figures.difference
+        if gain is not None:
+            row = {"protocol": name, "model": "difference", "miou": gain.miou, "low": gain.low, "high": gain.high}
+            rows.append({**row, "dice": gain.dice.mean, "nsd": gain.nsd.mean, **_gain_cells(gain.noc85, gain.noc90)})
+    for name, figures in results.protocols.items():
+        if name in BOXES:
+            rows.append({"protocol": name, "model": "box_as_mask", "miou": figures.box_as_mask})
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    writer = csv.DictWriter(text, fieldnames=RESULT_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(folder / "results.csv", text.getvalue())
+    write_objects(scores, folder)
+
+
+RESULT_COLUMNS = ["protocol", "model", "miou", "low", "high", "oracle_miou", "dice", "nsd", "hd95", "unit", "missed"]
+RESULT_COLUMNS += ["calibration_error", "noc85", "noc90", "never85", "never90", "volume_dice", "volume_nsd"]
+
+
+def _model_cells(model: ModelFigures) -> dict[str, object]:
+    cells: dict[str, object] = {
+        name: getattr(model, name)
+        for name in ("miou", "low", "high", "oracle_miou", "dice", "nsd", "hd95", "unit", "missed")
+    }
+    cells["calibration_error"] = model.calibration.error
+    if model.clicks is not None:
+        cells |= {name: getattr(model.clicks, name) for name in ("noc85", "noc90", "never85", "never90")}
+    if model.volumes is not None:
+        cells |= {"volume_dice": model.volumes.dice, "volume_nsd": model.volumes.nsd}
+    return cells
+
+
+def _gain_cells(noc85: Gain | None, noc90: Gain | None) -> dict[str, object]:
+    return {} if noc85 is None or noc90 is None else {"noc85": noc85.mean, "noc90": noc90.mean}

@@ -83,6 +83,7 @@ def test_axial_slices_have_anterior_on_top_and_right_on_the_left(tmp_path: Path,
         # Row 0 is the most anterior, column 0 the rightmost.
         np.testing.assert_array_equal(sample.image[..., 0], image[::-1, ::-1, index].T)
         assert sample.spacing == pytest.approx((0.8, 0.5))
+        assert sample.slice_of == ("p1", index, pytest.approx(3.0))
 
 
 @pytest.mark.parametrize("stored", ["RAS", "PIR"])
@@ -94,6 +95,7 @@ def test_coronal_slices_have_superior_on_top_and_right_on_the_left(tmp_path: Pat
     for index, sample in enumerate(case.samples):  # from front to back
         np.testing.assert_array_equal(sample.image[..., 0], image[::-1, SHAPE[1] - 1 - index, ::-1].T)
         assert sample.spacing == pytest.approx((3.0, 0.5))
+        assert sample.slice_of == ("p1", index, pytest.approx(0.8))
 
 
 @pytest.mark.parametrize("stored", ["RAS", "PIR"])
@@ -105,6 +107,7 @@ def test_sagittal_slices_have_superior_on_top_and_anterior_on_the_left(tmp_path:
     for index, sample in enumerate(case.samples):  # from right to left
         np.testing.assert_array_equal(sample.image[..., 0], image[SHAPE[0] - 1 - index, ::-1, ::-1].T)
         assert sample.spacing == pytest.approx((3.0, 0.8))
+        assert sample.slice_of == ("p1", index, pytest.approx(0.5))
 
 
 def _write_turned(root: Path, image: Array, axes: str) -> None:

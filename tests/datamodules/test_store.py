@@ -40,6 +40,7 @@ def _sample(name: str, *, grey: bool, seed: int = 0, shape: tuple[int, int] = (1
         sample_id=name,
         source=f"/scans/{name}.nii.gz",
         cut=(True, False) if grey else (),
+        slice_of=(name[:2], seed, 0.1 + 0.7) if grey else None,
     )
 
 
@@ -48,7 +49,7 @@ def _assert_same(one: Sample, other: Sample) -> None:
     np.testing.assert_array_equal(one.masks, other.masks)
     assert one.image.dtype == other.image.dtype
     assert one.masks.dtype == other.masks.dtype
-    for name in ("categories", "group", "spacing", "spacing_unit", "sample_id", "source", "cut"):
+    for name in ("categories", "group", "spacing", "spacing_unit", "sample_id", "source", "cut", "slice_of"):
         assert getattr(one, name) == getattr(other, name), name
 
 

@@ -45,6 +45,7 @@ def _score(answer: Mask, *, model: str, protocol: str, iou: float = 0.5, name: s
         category="liver",
         group="p1",
         pixels=1,
+        answer_pixels=1,
         iou=iou,
         oracle_iou=iou,
         dice=iou,

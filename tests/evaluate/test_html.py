@@ -71,6 +71,7 @@ def _scores(*models: str, category: str = "liver", sample_id: str = "s1") -> lis
             category=category,
             group=group,
             pixels=25,
+            answer_pixels=25,
             iou=iou,
             oracle_iou=iou + 0.1,
             dice=iou + 0.05,
@@ -139,10 +140,10 @@ def test_every_text_is_escaped(tmp_path: Path) -> None:
 
 def test_figures_of_every_model_are_in_the_table(tmp_path: Path) -> None:
     _, page = _report(tmp_path, _scores("base", "tuned"))
-    assert ["one click", "untouched", "0.400", "0.300 to 0.500", "0.500", "0.450"] in page.rows
-    assert ["one click", "tuned", "0.750", "0.700 to 0.800", "0.850", "0.800"] in page.rows
-    assert ["one click", "difference", "+0.350", "+0.300 to +0.400", "", ""] in page.rows
-    assert ["box", "the box itself", "0.785", "", "", ""] in page.rows
+    assert ["one click", "untouched", "0.400", "0.300 to 0.500", "0.500", "0.450", "0.500"] in page.rows
+    assert ["one click", "tuned", "0.750", "0.700 to 0.800", "0.850", "0.800", "0.500"] in page.rows
+    assert ["one click", "difference", "+0.350", "+0.300 to +0.400", "", "+0.350", "+0.000"] in page.rows
+    assert ["box", "the box itself", "0.785", "", "", "", ""] in page.rows
     assert "2 objects in 2 images of 2 groups" in "".join(page.texts)
 
 

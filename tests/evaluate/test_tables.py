@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from adapt.errors import RunError
-from adapt.evaluate import ObjectScore, Results, print_table, summarise, write_tables
-from adapt.evaluate.tables import warnings
+from adapt.evaluate import ObjectScore, Results, VolumeScore, print_table, summarise, write_tables
+from adapt.evaluate.protocols import PROTOCOLS
+from adapt.evaluate.tables import TITLES, warnings
 
 IOUS = {"base": (0.61249, 0.3), "tuned": (0.81251, 0.7)}
 # Means 0.456245 and 0.756255, gain 0.30001. Of two groups the bounds are the groups themselves.
@@ -27,6 +28,7 @@ def _scores(*models: str, groups: tuple[str, ...] = ("a", "b")) -> list[ObjectSc
             category="liver",
             group=group,
             pixels=25,
+            answer_pixels=25,
             iou=iou,
             oracle_iou=iou + 0.1,
             dice=iou + 0.05,
@@ -41,6 +43,16 @@ def _scores(*models: str, groups: tuple[str, ...] = ("a", "b")) -> list[ObjectSc
         for model in models
         for protocol in ("one_click", "box")
         for group, iou in zip(groups, IOUS[model], strict=False)
+    ]
+
+
+def _clicked(*models: str, clicks: int = 20) -> list[ObjectScore]:
+    """Untouched needs 12 clicks to 0.85 and never gets to 0.9; tuned needs 3 and 5."""
+    curves = {"base": [0.3] * 11 + [0.86] * 9, "tuned": [0.4, 0.6, 0.85, 0.87] + [0.93] * 16}
+    return [
+        replace(score, protocol="clicks", curve=tuple(curves[score.model][:clicks]))
+        for score in _scores(*models)
+        if score.protocol == "box"
     ]
 
 
@@ -60,16 +72,53 @@ def _printed(scores: list[ObjectScore]) -> list[list[str]]:
 
 def test_the_table_shows_figures_of_three_digits() -> None:
     lines = _printed(_scores("base", "tuned"))
-    assert ["one click", "untouched", "0.456", "0.300 to 0.612", "0.556", "0.506"] in lines
-    assert ["one click", "tuned", "0.756", "0.700 to 0.813", "0.856", "0.806"] in lines
-    assert ["one click", "difference", "+0.300", "+0.200 to +0.400", "", ""] in lines
-    assert ["box", "the box itself", "0.785", "", "", ""] in lines
+    assert ["one click", "untouched", "0.456", "0.300 to 0.612", "0.556", "0.506", "0.500"] in lines
+    assert ["one click", "tuned", "0.756", "0.700 to 0.813", "0.856", "0.806", "0.500"] in lines
+    assert ["one click", "difference", "+0.300", "+0.200 to +0.400", "", "+0.300", "+0.000"] in lines
+    assert ["box", "the box itself", "0.785", "", "", "", ""] in lines
     assert sum(line[0] == "box" for line in lines) == 4
+
+
+def test_clicks_have_a_table_of_their_own() -> None:
+    lines = _printed(_clicked("base", "tuned"))
+    assert ["model", "IoU at 1", "IoU at 3", "IoU at 5", "IoU at 10", "IoU at 20", "NoC@85", "NoC@90", "never 90"] in [
+        [cell.strip() for cell in line[0].split("┃")] for line in lines
+    ]
+    assert ["untouched", "0.300", "0.300", "0.300", "0.300", "0.860", "12.00", "20.00", "100%"] in lines
+    assert ["tuned", "0.400", "0.850", "0.930", "0.930", "0.930", "3.00", "5.00", "0%"] in lines
+    assert ["difference", "", "", "", "", "", "-9.00", "-15.00", ""] in lines
+
+
+def test_clicks_are_shown_as_far_as_there_are() -> None:
+    lines = _printed(_clicked("base", clicks=4))
+    assert ["untouched", "0.300", "0.300", "4.00", "4.00", "100%"] in lines
+
+
+def test_single_prompts_have_no_table_of_clicks() -> None:
+    assert not any("NoC" in cell for line in _printed(_scores("base", "tuned")) for cell in line)
+
+
+def test_volumes_have_a_table_of_their_own() -> None:
+    volumes = [
+        VolumeScore("base", "box", group, category, group, dice=dice, nsd=dice / 2)
+        for group, category, dice in (("a", "liver", 0.5), ("a", "spleen", 0.9), ("b", "liver", 0.3))
+    ]
+    console = Console(file=StringIO(), width=100)
+    print_table(summarise(_scores("base"), volumes=volumes, bootstrap_samples=100, seed=0), console)
+    assert isinstance(console.file, StringIO)
+    lines = [[cell.strip() for cell in line.strip("│").split("│")] for line in console.file.getvalue().splitlines()]
+    assert ["box", "liver", "untouched", "0.400", "0.200"] in lines
+    assert ["box", "spleen", "untouched", "0.900", "0.450"] in lines
+    assert ["box", "mean", "untouched", "0.500", "0.250"] in lines
+
+
+def test_every_protocol_has_a_title() -> None:
+    assert TITLES.keys() == PROTOCOLS.keys()
 
 
 def test_a_loss_has_its_sign() -> None:
     swapped = [replace(s, model="tuned" if s.model == "base" else "base") for s in _scores("base", "tuned")]
-    assert ["one click", "difference", "-0.300", "-0.400 to -0.200", "", ""] in _printed(swapped)
+    assert ["one click", "difference", "-0.300", "-0.400 to -0.200", "", "-0.300", "+0.000"] in _printed(swapped)
 
 
 def test_tuning_that_did_harm_and_answers_below_the_box_are_pointed_out() -> None:
@@ -87,13 +136,13 @@ def test_the_filled_box_is_no_figure_of_clicks() -> None:
 
 def test_the_untouched_model_alone_has_no_other_lines() -> None:
     lines = _printed(_scores("base"))
-    assert {line[1] for line in lines if len(line) == 6} == {"untouched", "the box itself"}
+    assert {line[1] for line in lines if len(line) == 7} == {"untouched", "the box itself"}
 
 
 def test_a_single_group_says_what_an_interval_needs() -> None:
     lines = _printed(_scores("base", "tuned", groups=("a",)))
-    assert ["one click", "tuned", "0.813", "none", "0.913", "0.863"] in lines
-    assert ["one click", "difference", "+0.200", "none", "", ""] in lines
+    assert ["one click", "tuned", "0.813", "none", "0.913", "0.863", "0.500"] in lines
+    assert ["one click", "difference", "+0.200", "none", "", "+0.200", "+0.000"] in lines
 
 
 def test_the_caption_counts_what_was_measured() -> None:
@@ -129,7 +178,20 @@ def test_results_csv_has_a_row_for_each_protocol_and_model(tmp_path: Path) -> No
     assert found == pytest.approx([0.756255, 0.7, 0.81251, 0.856255, 0.806255])  # not rounded
     gain = rows["one_click", "difference"]
     assert [float(gain[key]) for key in ("miou", "low", "high")] == pytest.approx([0.30001, 0.20002, 0.4])
-    assert (gain["oracle_miou"], gain["dice"]) == ("", "")
+    assert float(gain["dice"]) == pytest.approx(0.30001)
+    assert gain["oracle_miou"] == ""
+
+
+def test_results_csv_has_what_clicks_have_and_leaves_it_empty_elsewhere(tmp_path: Path) -> None:
+    scores = [*_scores("base", "tuned"), *_clicked("base", "tuned")]
+    write_tables(_results(scores), scores, tmp_path, facts={})
+    rows = {(row["protocol"], row["model"]): row for row in _rows(tmp_path / "results.csv")}
+    columns = ("noc85", "noc90", "never85", "never90")
+    assert [float(rows["clicks", "base"][name]) for name in columns] == [12, 20, 0, 1]
+    assert [rows["clicks", "difference"][name] for name in columns] == ["-9.0", "-15.0", "", ""]
+    assert {rows["box", "tuned"][name] for name in columns} == {""}
+    border = rows["box", "tuned"]
+    assert [border[name] for name in ("nsd", "hd95", "unit", "missed")] == ["0.5", "3.0", "mm", "0"]
 
 
 def test_results_csv_leaves_a_missing_interval_empty(tmp_path: Path) -> None:
