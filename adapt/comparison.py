@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,14 +13,19 @@ from adapt.datamodules import SegmentationDataModule, Splits, Store, test_only
 from adapt.errors import DataError, RunError
 from adapt.evaluate import (
     MODELS,
+    ImageFindings,
     Measures,
     ObjectScore,
     ReportFacts,
     Results,
+    check_following,
+    choose_images,
     draw_gallery,
+    encode_samples,
     print_table,
-    score_samples,
+    score_encoded,
     summarise,
+    summarise_following,
     volume_scores,
     write_report,
     write_tables,
@@ -53,17 +59,23 @@ def compare(
     console.print(
         f"evaluating {len(rows)} test images, {' and '.join(MODELS[name] for name in models)} model", highlight=False
     )
+    objects = [len(names) for names in data.store.rows.select(rows)["categories"]]
+    chosen = choose_images(objects, count=settings.following_images, seed=recipe.seed)
     scores: list[ObjectScore] = []
+    findings: list[ImageFindings] = []
     columns = (TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         samples = (data.store.sample(row) for row in progress.track(rows))
         measures = Measures(clicks=settings.clicks, tolerance=settings.boundary_tolerance)
         protocols = list(settings.protocols)
-        for of_sample in score_samples(samples, models, protocols=protocols, measures=measures, device=device):
-            scores.extend(of_sample)
+        for number, encoded in enumerate(encode_samples(samples, models, device=device)):
+            scores += score_encoded(encoded, models, protocols=protocols, measures=measures)
+            if number in chosen:
+                findings += check_following(encoded, models)
     slices = (data.store.sample(row) for row in rows)
     volumes = list(volume_scores(slices, scores, tolerance=settings.boundary_tolerance))
     results = summarise(scores, volumes=volumes, bootstrap_samples=settings.bootstrap_samples, seed=recipe.seed)
+    results = replace(results, following=summarise_following(findings))
     facts: dict[str, object] = {
         "recipe": name,
         "checkpoint": recipe.model.checkpoint,

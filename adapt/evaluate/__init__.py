@@ -1,24 +1,32 @@
 """How much better the tuned model is than the untouched one, and how sure we are."""
 
+from adapt.evaluate.following import ImageFindings, summarise_following
 from adapt.evaluate.gallery import draw_gallery
 from adapt.evaluate.html import ReportFacts, write_report
+from adapt.evaluate.prompt_check import check_following, choose_images
 from adapt.evaluate.results import Results
-from adapt.evaluate.scoring import Measures, ObjectScore, score_samples
+from adapt.evaluate.scoring import Measures, ObjectScore, encode_samples, score_encoded, score_samples
 from adapt.evaluate.summary import summarise
 from adapt.evaluate.tables import MODELS, print_table, write_tables
 from adapt.evaluate.volumes import VolumeScore, volume_scores
 
 __all__ = [
     "MODELS",
+    "ImageFindings",
     "Measures",
     "ObjectScore",
     "ReportFacts",
     "Results",
     "VolumeScore",
+    "check_following",
+    "choose_images",
     "draw_gallery",
+    "encode_samples",
     "print_table",
+    "score_encoded",
     "score_samples",
     "summarise",
+    "summarise_following",
     "volume_scores",
     "write_report",
     "write_tables",

@@ -16,6 +16,7 @@ from adapt.evaluate.results import (
     VolumeFigures,
 )
 from adapt.evaluate.scoring import ObjectScore
+from adapt.evaluate.shrinking import shrinkage
 from adapt.evaluate.sizes import SizePart, size_parts
 from adapt.evaluate.volumes import VolumeScore
 from adapt.metrics import bootstrap_interval, clicks_to_reach, expected_error, group_means, reliability
@@ -92,6 +93,7 @@ def model_figures(
         missed=sum(score.answer_pixels == 0 for score in scores),
         groups=groups,
         sizes={name: mean(by_group(own, IOU)) for name, own in parts.items() if own},
+        shrinkage=shrinkage([s.pixels for s in scores], [s.answer_pixels for s in scores], sizes),
         calibration=Calibration(error=expected_error(bins), bins=tuple(bins)),
         clicks=_click_figures(scores) if is_corrected(scores) else None,
         volumes=_volume_figures(volumes) if volumes else None,

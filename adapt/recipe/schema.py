@@ -153,6 +153,9 @@ class EvaluationSettings(Settings):
     boundary_tolerance: float | None = Field(
         None, gt=0, description="Distance of borders that still counts as right (mm, m, um or px); null: two pixels."
     )
+    following_images: int = Field(
+        50, ge=0, description="Test images in which two objects are prompted, to see that prompts matter; 0: off."
+    )
     bootstrap_samples: int = Field(10_000, ge=100, description="Resamples of the test groups for the interval.")
     gallery: int = Field(12, ge=0, description="Test objects drawn into the gallery: worst, middle and best.")
 
