@@ -22,6 +22,7 @@ from adapt.evaluate import (
     choose_images,
     draw_gallery,
     encode_samples,
+    forgetting_text,
     print_table,
     score_encoded,
     summarise,
@@ -31,6 +32,7 @@ from adapt.evaluate import (
     write_tables,
 )
 from adapt.recipe import Recipe, as_yaml, group_rule, load_recipe
+from adapt.retention import GeneralImages, general_scores, retention_of
 from adapt.runs import GALLERY, RECIPE, REPORT, SPLITS, versions
 from adapt.segmenters import PromptableSegmenter
 from adapt.training import Training
@@ -45,10 +47,11 @@ def compare(
     folder: Path,
     device: torch.device,
     lines: list[tuple[str, str]],
+    general: GeneralImages | None,
     training: Training | None,
     console: Console,
 ) -> Results:
-    """Score the test split, print the table, write tables, pictures and report into `folder`."""
+    """Score the test split, and general images if there are some; print and write the result into `folder`."""
     rows = data.test_samples()
     if not rows:
         raise DataError("the test split has no image with an object; set split.test_groups to groups that have some")
@@ -72,10 +75,20 @@ def compare(
             scores += score_encoded(encoded, models, protocols=protocols, measures=measures)
             if number in chosen:
                 findings += check_following(encoded, models)
+        retention = None
+        if general is not None:
+            found = progress.track(general_scores(general, models, device=device), total=len(general.rows))
+            retention = retention_of(
+                general,
+                [score for of_image in found for score in of_image],
+                bootstrap_samples=settings.bootstrap_samples,
+                seed=recipe.seed,
+            )
+            lines = [*lines, ("general", forgetting_text(retention))]
     slices = (data.store.sample(row) for row in rows)
     volumes = list(volume_scores(slices, scores, tolerance=settings.boundary_tolerance))
     results = summarise(scores, volumes=volumes, bootstrap_samples=settings.bootstrap_samples, seed=recipe.seed)
-    results = replace(results, following=summarise_following(findings))
+    results = replace(results, following=summarise_following(findings), retention=retention)
     facts: dict[str, object] = {
         "recipe": name,
         "checkpoint": recipe.model.checkpoint,
@@ -94,6 +107,8 @@ def compare(
         lines = [*lines, ("training", str(training))]
     write_tables(results, scores, folder, facts=facts)
     print_table(results, Console())
+    if retention is not None:
+        print(f"general images: {forgetting_text(retention)}")
     (folder / GALLERY).mkdir()
     by_id = dict(zip((data.store.rows[row]["sample_id"] for row in rows), rows, strict=True))
     pictures = draw_gallery(

@@ -30,6 +30,7 @@ from adapt.errors import RunError
 from adapt.evaluate import Results
 from adapt.files import write_text
 from adapt.recipe import Recipe, as_yaml
+from adapt.retention import open_general_images
 from adapt.runs import MODEL, RECIPE, SPLITS, VERSIONS, check_writable, new_run_folder, versions, write_folder
 from adapt.segmenters import load_segmenter
 from adapt.training import train
@@ -74,6 +75,7 @@ def fit(recipe: Recipe, *, name: str) -> Path:
     store = make_store(recipe, console)
     splits = make_splits(recipe, store, console)
     print_warnings(quick_findings(recipe, store, splits), console)
+    general = open_general_images(recipe, console)
     torch.manual_seed(recipe.seed)
     segmenter = make_segmenter(recipe)
     base = untouched(segmenter)
@@ -86,7 +88,18 @@ def fit(recipe: Recipe, *, name: str) -> Path:
     write_folder(folder / MODEL, segmenter.save)
     console.print(f"trained in {training}", highlight=False)
     models = {"base": base, "tuned": segmenter}
-    compare(recipe, name, data, models, folder=folder, device=device, lines=lines, training=training, console=console)
+    compare(
+        recipe,
+        name,
+        data,
+        models,
+        folder=folder,
+        device=device,
+        lines=lines,
+        general=general,
+        training=training,
+        console=console,
+    )
     return folder
 
 
@@ -107,6 +120,7 @@ def evaluate(recipe: Recipe, *, name: str, run_folder: Path | None) -> Results:
     if run_folder is not None and not (run_folder / MODEL).is_dir():
         raise RunError(f"{run_folder} has no {MODEL}/: the run has not finished its training; fit again")
     store = make_store(recipe, console)
+    general = None if run_folder is None else open_general_images(recipe, console)
     models = {"base": make_segmenter(recipe)}
     if run_folder is None and recipe.split.test_groups:
         splits = test_only(store.groups, list(recipe.split.test_groups))
@@ -120,7 +134,16 @@ def evaluate(recipe: Recipe, *, name: str, run_folder: Path | None) -> Results:
     lines = [*plan_lines(recipe, data, models["base"], device)[:3], ("run folder", str(folder))]
     _print_lines(lines, console)
     return compare(
-        recipe, name, data, models, folder=folder, device=device, lines=lines, training=None, console=console
+        recipe,
+        name,
+        data,
+        models,
+        folder=folder,
+        device=device,
+        lines=lines,
+        general=general,
+        training=None,
+        console=console,
     )
 
 

@@ -1,27 +1,32 @@
 """How much better the tuned model is than the untouched one, and how sure we are."""
 
 from adapt.evaluate.following import ImageFindings, summarise_following
+from adapt.evaluate.forgetting import FORGETTING_HEADER, forgetting_rows, forgetting_text
 from adapt.evaluate.gallery import draw_gallery
 from adapt.evaluate.html import ReportFacts, write_report
 from adapt.evaluate.prompt_check import check_following, choose_images
-from adapt.evaluate.results import Results
+from adapt.evaluate.results import Results, Retention
 from adapt.evaluate.scoring import Measures, ObjectScore, encode_samples, score_encoded, score_samples
 from adapt.evaluate.summary import summarise
 from adapt.evaluate.tables import MODELS, print_table, write_tables
 from adapt.evaluate.volumes import VolumeScore, volume_scores
 
 __all__ = [
+    "FORGETTING_HEADER",
     "MODELS",
     "ImageFindings",
     "Measures",
     "ObjectScore",
     "ReportFacts",
     "Results",
+    "Retention",
     "VolumeScore",
     "check_following",
     "choose_images",
     "draw_gallery",
     "encode_samples",
+    "forgetting_rows",
+    "forgetting_text",
     "print_table",
     "score_encoded",
     "score_samples",

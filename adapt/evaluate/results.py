@@ -161,6 +161,7 @@ class Results:
         objects, groups, images: how many were evaluated.
         sizes: what small, medium and large objects are here.
         following: whether prompts matter; None if it was not checked, or no image has two objects.
+        retention: the same on general images: what was forgotten; None if it was not measured.
     """
 
     protocols: dict[str, ProtocolFigures]
@@ -169,6 +170,7 @@ class Results:
     images: int
     sizes: tuple[SizePart, ...]
     following: Following | None = None
+    retention: "Retention | None" = None
 
     def as_dict(self) -> dict[str, object]:
         """Plain data for `results.json`; a model that was not evaluated has no entry."""
@@ -178,4 +180,28 @@ class Results:
         }
         counts = {"objects": self.objects, "groups": self.groups, "images": self.images}
         following = {} if self.following is None else {"following": self.following.as_dict()}
-        return {"protocols": protocols, **counts, "sizes": [asdict(part) for part in self.sizes], **following}
+        retention = {} if self.retention is None else {"retention": self.retention.as_dict()}
+        return {
+            "protocols": protocols,
+            **counts,
+            "sizes": [asdict(part) for part in self.sizes],
+            **following,
+            **retention,
+        }
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Figures on general images.
+
+    Attributes:
+        data: which images, as a recipe names them.
+        results: of both models on them.
+    """
+
+    data: str
+    results: Results
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain data for `results.json`."""
+        return {"data": self.data, **self.results.as_dict()}
