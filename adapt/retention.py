@@ -11,10 +11,24 @@ from adapt.build import make_general_store
 from adapt.datamodules import Store
 from adapt.datamodules.generated import same_images
 from adapt.errors import DataError
-from adapt.evaluate import Measures, ObjectScore, Retention, score_samples, summarise
+from adapt.evaluate import (
+    EncodedSample,
+    Measures,
+    ObjectScore,
+    Retention,
+    encode_sample,
+    mious,
+    score_encoded,
+    score_samples,
+    summarise,
+    truth_of,
+)
 from adapt.recipe import Recipe
 from adapt.samples import Sample
-from adapt.segmenters import PromptableSegmenter
+from adapt.segmenters import ImageFeatures, PromptableSegmenter
+
+MODEL = "trained"
+"""What the one model is called that is scored while it trains."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,3 +107,36 @@ def general_scores(
 def retention_of(general: GeneralImages, scores: list[ObjectScore], *, bootstrap_samples: int, seed: int) -> Retention:
     """Figures of the models `base` and `tuned` on general images."""
     return Retention(general.name, summarise(scores, bootstrap_samples=bootstrap_samples, seed=seed))
+
+
+class GeneralScore:
+    """The mIoU of a model on general images while it trains, averaged over protocols."""
+
+    def __init__(
+        self, general: GeneralImages, segmenter: PromptableSegmenter, *, device: torch.device, frozen: bool
+    ) -> None:
+        """Of a segmenter on `device`; a `frozen` encoder runs once an image, whatever the number of calls."""
+        self._general, self._segmenter, self._device, self._frozen = general, segmenter, device, frozen
+        self._kept: list[ImageFeatures] = []
+
+    def __call__(self) -> float:
+        """The score of the model as it is, which must be in eval mode."""
+        scores = [
+            score
+            for encoded in self._encoded()
+            for score in score_encoded(
+                encoded, {MODEL: self._segmenter}, protocols=self._general.protocols, measures=self._general.measures
+            )
+        ]
+        found = mious(scores)
+        return sum(found.values()) / len(found)
+
+    def _encoded(self) -> Iterator[EncodedSample]:
+        for number, sample in enumerate(self._general.samples()):
+            if number < len(self._kept):
+                features = self._kept[number]
+            else:
+                features = encode_sample(sample, self._segmenter, self._device)
+            if self._frozen and number == len(self._kept):
+                self._kept.append(features)
+            yield EncodedSample(sample, truth_of(sample, self._device), {MODEL: features})

@@ -1,19 +1,24 @@
 """Train a segmenter, and leave its best weights in it."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 
 from adapt.build import count_epochs, make_loggers, make_task, make_trainer
 from adapt.callbacks.checkpoints import AtomicCheckpointIO, best_checkpoint, last_checkpoint
+from adapt.callbacks.early_stopping import StopForgetting, stop_reasons, stop_without_progress
 from adapt.callbacks.metrics_files import read_metrics
 from adapt.callbacks.progress import TrainingProgress
 from adapt.callbacks.throughput import Throughput
 from adapt.datamodules import SegmentationDataModule
+from adapt.errors import RecipeError
 from adapt.recipe import Recipe
+from adapt.retention import GeneralImages, GeneralScore
 from adapt.runs import CHECKPOINTS, MODEL, write_folder
 from adapt.segmenters import PromptableSegmenter
 from adapt.task import AdaptTask
@@ -38,12 +43,13 @@ def train(
     data: SegmentationDataModule,
     segmenter: PromptableSegmenter,
     *,
+    stops: Sequence[Callback],
     folder: Path,
     device: torch.device,
     name: str,
     console: Console,
 ) -> Training:
-    """Fit, and leave the best weights in the segmenter."""
+    """Fit, and leave the best weights in the segmenter; `stops` are `stopping_rules`."""
     throughput = Throughput()
     validated = bool(data.splits.validation)
     last, best = last_checkpoint(folder / CHECKPOINTS), best_checkpoint(folder / CHECKPOINTS)
@@ -55,7 +61,7 @@ def train(
         epochs=count_epochs(recipe, steps_per_epoch=steps_per_epoch),
         folder=folder,
         loggers=loggers,
-        callbacks=[last, *([best] if validated else []), throughput, TrainingProgress(console, throughput)],
+        callbacks=[last, *([best] if validated else []), *stops, throughput, TrainingProgress(console, throughput)],
         validated=validated,
     )
     task = make_task(recipe, segmenter, steps_per_epoch=steps_per_epoch)
@@ -73,6 +79,15 @@ def train(
     finally:
         finish_tracking()
     seconds = time.perf_counter() - begun
+    for reason in stop_reasons(stops):
+        console.print(f"stopped after epoch {trainer.current_epoch}: {reason}", highlight=False, soft_wrap=True)
+    if validated and not best.best_model_path:
+        console.print(
+            "[yellow]notice:[/] no epoch kept within trainer.stop_forgetting, so the last weights are taken; train at "
+            "a lower rate, or allow more",
+            highlight=False,
+            soft_wrap=True,
+        )
     _restore(task, best.best_model_path or last.best_model_path)
     return Training(
         seconds=seconds,
@@ -80,6 +95,40 @@ def train(
         data_wait_share=throughput.wait_share,
         curves=_curves(folder),
     )
+
+
+def stopping_rules(
+    recipe: Recipe,
+    segmenter: PromptableSegmenter,
+    general: GeneralImages | None,
+    *,
+    device: torch.device,
+    validated: bool,
+) -> list[Callback]:
+    """What may end training before its last epoch.
+
+    Raises:
+        RecipeError: a rule cannot be followed, since what it looks at is not measured.
+    """
+    settings = recipe.trainer
+    rules: list[Callback] = []
+    if not validated and (settings.stop_patience or settings.stop_forgetting is not None):
+        raise RecipeError(
+            "trainer.stop_patience and trainer.stop_forgetting are looked at after each validation, but no group is "
+            "left for it; raise split.validation, or set them to 0 and null"
+        )
+    if settings.stop_patience:
+        rules.append(stop_without_progress(settings.stop_patience))
+    if settings.stop_forgetting is not None:
+        if general is None:
+            raise RecipeError(
+                "trainer.stop_forgetting needs general images that are not the data itself; name some in "
+                "evaluation.retention.data, or set it to null"
+            )
+        frozen = not any(parameter.requires_grad for parameter in segmenter.encoder.parameters())
+        measure = GeneralScore(general, segmenter, device=device, frozen=frozen)
+        rules.append(StopForgetting(measure, limit=settings.stop_forgetting))
+    return rules
 
 
 def _restore(task: AdaptTask, checkpoint: str) -> None:

@@ -33,7 +33,7 @@ from adapt.recipe import Recipe, as_yaml
 from adapt.retention import open_general_images
 from adapt.runs import MODEL, RECIPE, SPLITS, VERSIONS, check_writable, new_run_folder, versions, write_folder
 from adapt.segmenters import load_segmenter
-from adapt.training import train
+from adapt.training import stopping_rules, train
 
 
 def prepare(recipe: Recipe) -> None:
@@ -81,10 +81,11 @@ def fit(recipe: Recipe, *, name: str) -> Path:
     base = untouched(segmenter)
     tune(recipe, segmenter)
     data = make_data(recipe, store, splits, segmenter.spec, device)
+    stops = stopping_rules(recipe, segmenter, general, device=device, validated=bool(splits.validation))
     folder = _begin_folder(output, name, recipe, splits)
     lines = [*plan_lines(recipe, data, segmenter, device), ("steps", _steps(recipe, data)), ("run folder", str(folder))]
     _print_lines(lines, console)
-    training = train(recipe, data, segmenter, folder=folder, device=device, name=name, console=console)
+    training = train(recipe, data, segmenter, stops=stops, folder=folder, device=device, name=name, console=console)
     write_folder(folder / MODEL, segmenter.save)
     console.print(f"trained in {training}", highlight=False)
     models = {"base": base, "tuned": segmenter}

@@ -8,8 +8,9 @@ import torch
 from rich.console import Console
 
 from adapt.errors import DataError, RecipeError
+from adapt.evaluate import mious
 from adapt.recipe import Recipe, find_recipe, load_recipe
-from adapt.retention import general_scores, open_general_images, retention_of
+from adapt.retention import GeneralScore, general_scores, open_general_images, retention_of
 from adapt.segmenters import load_segmenter
 
 
@@ -87,3 +88,22 @@ def test_a_wrong_key_is_named_with_its_place(tmp_path: Path) -> None:
         _recipe(tmp_path, "evaluation.retention.data={kind: folder, rot: x}")
     with pytest.raises(RecipeError, match="a protocol is named twice"):
         _recipe(tmp_path, "evaluation.retention.protocols=[box, box]")
+
+
+@pytest.mark.parametrize(("frozen", "runs"), [(True, 2), (False, 4)])
+def test_the_score_while_training_is_that_of_the_protocols_and_runs_a_frozen_encoder_once(
+    tmp_path: Path, frozen: bool, runs: int
+) -> None:
+    general = open_general_images(_recipe(tmp_path, "evaluation.retention.images=2"), _console())
+    assert general is not None
+    tiny, device = load_segmenter("adapt:tiny"), torch.device("cpu")
+    found = mious([s for of_image in general_scores(general, {"base": tiny}, device=device) for s in of_image])
+    assert set(found) == {"one_click", "box"}
+    encoded = []
+    tiny.encoder.register_forward_hook(lambda module, inputs, output: encoded.append(1))
+    measure = GeneralScore(general, tiny, device=device, frozen=frozen)
+    assert measure() == measure() == sum(found.values()) / 2
+    assert len(encoded) == runs
+    for parameter in tiny.mask_decoder.parameters():
+        torch.nn.init.zeros_(parameter)
+    assert measure() != sum(found.values()) / 2  # features are kept, answers are not

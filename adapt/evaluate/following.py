@@ -178,10 +178,12 @@ def following_warnings(following: Following) -> list[str]:
     found = []
     for protocol, tuned in following.tuned.prompts.items():
         title, base = protocol.replace("_", " "), following.base.prompts[protocol]
-        if tuned.rate < LEAST_RATE or tuned.rate < base.rate - LOST_RATE:
+        lost = tuned.rate < base.rate - LOST_RATE
+        remedy = "train shorter, or at a lower rate" if lost else "it has not learnt to, train longer"
+        if tuned.rate < LEAST_RATE or lost:
             found.append(
                 f"{title}: of two prompted objects each got its own mask in {100 * tuned.rate:.0f} % of the pairs "
-                f"(untouched: {100 * base.rate:.0f} %); the tuned model heeds its prompts too little, train it shorter"
+                f"(untouched: {100 * base.rate:.0f} %); the tuned model heeds its prompts too little: {remedy}"
             )
         if tuned.excess > MOST_EXCESS and tuned.excess > base.excess:
             found.append(

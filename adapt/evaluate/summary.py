@@ -100,6 +100,12 @@ def model_figures(
     )
 
 
+def mious(scores: Sequence[ObjectScore]) -> dict[str, float]:
+    """MIoU of one model under each of its protocols."""
+    protocols = dict.fromkeys(score.protocol for score in scores)
+    return {name: mean(by_group([s for s in scores if s.protocol == name], IOU)) for name in protocols}
+
+
 def gain(base: Mapping[str, float], other: Mapping[str, float], *, samples: int, seed: int) -> Gain:
     """Other minus base, by groups that both have.
 

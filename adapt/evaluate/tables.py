@@ -142,7 +142,7 @@ def _shrinking(name: str, figures: ProtocolFigures) -> list[str]:
         return []
     return [
         f"{TITLES[name]}: {tuned.halved:.0%} of the small objects shrink below half their area (untouched: "
-        f"{base.halved:.0%}); train shorter, with a larger input, or on more small objects"
+        f"{base.halved:.0%}); train on more small objects, or with a larger input"
     ]
 
 

@@ -139,6 +139,16 @@ class TrainerSettings(Settings):
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     gradient_clip: float = Field(1.0, ge=0, description="Largest norm of the gradient; 0 switches clipping off.")
+    stop_patience: int = Field(
+        0, ge=0, description="Stop when the validation mIoU has not risen for so many epochs; 0: train to the end."
+    )
+    stop_forgetting: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Stop when the mIoU on the images of evaluation.retention is this much below the untouched "
+        "model's, and keep no weights from there; null: train on.",
+    )
 
 
 def _no_repeats(protocols: list[str]) -> list[str]:
@@ -241,3 +251,9 @@ class Recipe(Settings):
             own = values.get(section, {})
             filled[section] = {**settings, **own} if isinstance(own, dict) else own
         return filled
+
+    @model_validator(mode="after")
+    def _forgetting_is_measured(self) -> "Recipe":
+        if self.trainer.stop_forgetting is not None and not self.evaluation.retention.images:
+            raise ValueError("trainer.stop_forgetting needs evaluation.retention.images above 0, or set it to null")
+        return self
