@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,8 +28,8 @@ from adapt.comparison import compare, unseen_groups
 from adapt.datacheck import print_warnings, quick_findings
 from adapt.datamodules import SegmentationDataModule, Splits, split_groups, test_only
 from adapt.errors import RunError
-from adapt.evaluate import Results
 from adapt.files import write_text
+from adapt.mixing import trade_off
 from adapt.recipe import Recipe, as_yaml
 from adapt.retention import open_general_images
 from adapt.runs import MODEL, RECIPE, SPLITS, VERSIONS, check_writable, new_run_folder, versions, write_folder
@@ -104,14 +105,23 @@ def fit(recipe: Recipe, *, name: str) -> Path:
     return folder
 
 
-def evaluate(recipe: Recipe, *, name: str, run_folder: Path | None) -> Results:
-    """Compare a run's tuned model with the untouched one, or score a recipe's untouched model alone.
+def evaluate(
+    recipe: Recipe,
+    *,
+    name: str,
+    run_folder: Path | None,
+    alphas: Sequence[float] = (),
+    write_mix: float | None = None,
+) -> None:
+    """Compare a run's tuned model with the untouched one, or both with what lies between; or the untouched one alone.
 
     Args:
         recipe: of the run, or any.
         name: of the recipe.
         run_folder: of the run; None for the untouched model alone. The comparison is written into a new
             folder below it, so that nothing is overwritten.
+        alphas: shares of the tuned weights in mixes to score instead; see `trade_off`.
+        write_mix: of these, the one whose mix is written.
     """
     console = _console()
     _quiet_libraries()
@@ -134,7 +144,21 @@ def evaluate(recipe: Recipe, *, name: str, run_folder: Path | None) -> Results:
     folder = _begin_folder(output, f"{name}/untouched" if run_folder is None else "evaluations", recipe, splits)
     lines = [*plan_lines(recipe, data, models["base"], device)[:3], ("run folder", str(folder))]
     _print_lines(lines, console)
-    return compare(
+    if alphas:
+        trade_off(
+            recipe,
+            data,
+            models,
+            alphas=alphas,
+            write_mix=write_mix,
+            general=general,
+            folder=folder,
+            device=device,
+            facts={"recipe": name, "checkpoint": recipe.model.checkpoint, "revision": recipe.model.revision},
+            console=console,
+        )
+        return
+    compare(
         recipe,
         name,
         data,

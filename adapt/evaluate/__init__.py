@@ -18,6 +18,7 @@ from adapt.evaluate.scoring import (
 )
 from adapt.evaluate.summary import mious, summarise
 from adapt.evaluate.tables import MODELS, print_table, write_tables
+from adapt.evaluate.tradeoff import Mix, print_trade_off, write_trade_off
 from adapt.evaluate.volumes import VolumeScore, volume_scores
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "EncodedSample",
     "ImageFindings",
     "Measures",
+    "Mix",
     "ObjectScore",
     "ReportFacts",
     "Results",
@@ -40,6 +42,7 @@ __all__ = [
     "forgetting_text",
     "mious",
     "print_table",
+    "print_trade_off",
     "score_encoded",
     "score_samples",
     "summarise",
@@ -48,4 +51,5 @@ __all__ = [
     "volume_scores",
     "write_report",
     "write_tables",
+    "write_trade_off",
 ]
