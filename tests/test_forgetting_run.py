@@ -1,4 +1,4 @@
-"""Whole runs through the command line: what is forgotten, when training ends for it, and what lies between the models."""
+"""Whole runs through the command line: what is forgotten, when training ends for it, and mixes of both models."""
 
 import csv
 import json

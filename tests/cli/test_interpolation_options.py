@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from adapt.cli import main
 from adapt.cli.interpolation import parse_range, parse_share
@@ -26,11 +24,9 @@ def test_a_range_names_its_shares(text: str, shares: tuple[float, ...]) -> None:
     assert parse_range(text) == shares
 
 
-@given(st.integers(1, 100))
+@pytest.mark.parametrize("steps", [1, 2, 4, 5, 8, 10, 16, 20, 25, 40, 50, 80, 100])
 def test_both_ends_are_exact_where_a_step_falls_on_them(steps: int) -> None:
-    if 10_000 % steps:
-        return
-    shares = parse_range(f"0:1:{10_000 // steps / 10_000:.4f}")
+    shares = parse_range(f"0:1:{1 / steps:.4f}")
     assert (shares[0], shares[-1], len(shares)) == (0.0, 1.0, steps + 1)
 
 
