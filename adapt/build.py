@@ -51,18 +51,27 @@ LOG_EVERY = 10
 
 def make_store(recipe: Recipe, console: Console) -> Store:
     """The prepared data of a recipe, made at the first call, opened at later ones; names the cases it skips."""
-    store = open_store(recipe, console, on_error=recipe.data.on_error)
+    return _store_of(recipe.data, recipe, console)
+
+
+def make_general_store(recipe: Recipe, console: Console) -> Store:
+    """The prepared general images of `evaluation.retention`, likewise."""
+    return _store_of(recipe.evaluation.retention.data, recipe, console)
+
+
+def _store_of(data: DataSettings, recipe: Recipe, console: Console) -> Store:
+    store = open_store(data, recipe, console, on_error=data.on_error)
     for error in store.facts.skipped:
         console.print(f"[yellow]skipped:[/] {escape(error)}", highlight=False, soft_wrap=True)
     return store
 
 
-def open_store(recipe: Recipe, console: Console, *, on_error: str) -> Store:
-    """The prepared data of a recipe, whatever it says about cases that cannot be used: `fail`, or `skip` them."""
+def open_store(data: DataSettings, recipe: Recipe, console: Console, *, on_error: str) -> Store:
+    """Prepared data for a recipe, whatever it says about cases that cannot be used: `fail`, or `skip` them."""
     cache = Path(recipe.cache).expanduser()
     return open_or_make(
-        make_source(recipe.data, cache),
-        settings=recipe.data.model_dump(mode="json", exclude={"root", "on_error"}),
+        make_source(data, cache),
+        settings=data.model_dump(mode="json", exclude={"root", "on_error"}),
         cache=cache,
         console=console,
         on_error=on_error,

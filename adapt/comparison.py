@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,19 +13,26 @@ from adapt.datamodules import SegmentationDataModule, Splits, Store, test_only
 from adapt.errors import DataError, RunError
 from adapt.evaluate import (
     MODELS,
+    ImageFindings,
     Measures,
     ObjectScore,
     ReportFacts,
     Results,
+    check_following,
+    choose_images,
     draw_gallery,
+    encode_samples,
+    forgetting_text,
     print_table,
-    score_samples,
+    score_encoded,
     summarise,
+    summarise_following,
     volume_scores,
     write_report,
     write_tables,
 )
 from adapt.recipe import Recipe, as_yaml, group_rule, load_recipe
+from adapt.retention import GeneralImages, general_scores, retention_of
 from adapt.runs import GALLERY, RECIPE, REPORT, SPLITS, versions
 from adapt.segmenters import PromptableSegmenter
 from adapt.training import Training
@@ -40,13 +48,12 @@ def compare(
     folder: Path,
     device: torch.device,
     lines: list[tuple[str, str]],
+    general: GeneralImages | None,
     training: Training | None,
     console: Console,
 ) -> Results:
-    """Score the test split, print the table, write tables, pictures and report into `folder`."""
+    """Score the test split, and general images if there are some; print and write the result into `folder`."""
     rows = data.test_samples()
-    if not rows:
-        raise DataError("the test split has no image with an object; set split.test_groups to groups that have some")
     for model in models.values():
         if isinstance(model, torch.nn.Module):
             model.to(device).eval()
@@ -54,17 +61,33 @@ def compare(
     console.print(
         f"evaluating {len(rows)} test images, {' and '.join(MODELS[name] for name in models)} model", highlight=False
     )
+    objects = [len(names) for names in data.store.rows.select(rows)["categories"]]
+    chosen = choose_images(objects, count=settings.following_images, seed=recipe.seed)
     scores: list[ObjectScore] = []
+    findings: list[ImageFindings] = []
     columns = (TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         samples = (data.store.sample(row) for row in progress.track(rows))
         measures = Measures(clicks=settings.clicks, tolerance=settings.boundary_tolerance)
         protocols = list(settings.protocols)
-        for of_sample in score_samples(samples, models, protocols=protocols, measures=measures, device=device):
-            scores.extend(of_sample)
+        for number, encoded in enumerate(encode_samples(samples, models, device=device)):
+            scores += score_encoded(encoded, models, protocols=protocols, measures=measures)
+            if number in chosen:
+                findings += check_following(encoded, models)
+        retention = None
+        if general is not None:
+            found = progress.track(general_scores(general, models, device=device), total=len(general.rows))
+            retention = retention_of(
+                general,
+                [score for of_image in found for score in of_image],
+                bootstrap_samples=settings.bootstrap_samples,
+                seed=recipe.seed,
+            )
+            lines = [*lines, ("general", forgetting_text(retention))]
     slices = (data.store.sample(row) for row in rows)
     volumes = list(volume_scores(slices, scores, tolerance=settings.boundary_tolerance))
     results = summarise(scores, volumes=volumes, bootstrap_samples=settings.bootstrap_samples, seed=recipe.seed)
+    results = replace(results, following=summarise_following(findings), retention=retention)
     facts: dict[str, object] = {
         "recipe": name,
         "checkpoint": recipe.model.checkpoint,
@@ -86,6 +109,8 @@ def compare(
         lines = [*lines, ("training", str(training)), ("cost", cost)]
     write_tables(results, scores, folder, facts=facts)
     print_table(results, Console())
+    if retention is not None:
+        print(f"general images: {forgetting_text(retention)}")
     (folder / GALLERY).mkdir(exist_ok=True)  # training may have left galleries of its epochs there
     by_id = dict(zip((data.store.rows[row]["sample_id"] for row in rows), rows, strict=True))
     pictures = draw_gallery(

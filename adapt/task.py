@@ -8,11 +8,11 @@ import lightning
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics import MeanMetric
 
 from adapt.errors import RunError
 from adapt.frames import Frame, logits_to_image_frame
 from adapt.losses import mask_iou, mean_over_objects
+from adapt.metrics.gathered import GatheredMeanIou
 from adapt.prompts import PromptSimulation, Session, box_prompts, draw_prompts, tight_boxes
 from adapt.samples import Batch
 from adapt.segmenters import ImageFeatures, PromptableSegmenter
@@ -61,7 +61,7 @@ class AdaptTask(lightning.LightningModule):
         self.segmenter = segmenter
         self.simulation, self.session, self.objective, self._plan = simulation, session, objective, plan
         self._encoder_trains = any(parameter.requires_grad for parameter in segmenter.encoder.parameters())
-        self.click_iou, self.box_iou = MeanMetric(), MeanMetric()
+        self.click_iou, self.box_iou = GatheredMeanIou(), GatheredMeanIou()
 
     def on_fit_start(self) -> None:
         """Only what trains is in training mode: a frozen encoder stays as it is evaluated."""
@@ -120,7 +120,7 @@ class AdaptTask(lightning.LightningModule):
         for metric, prompts, multimask in ((self.click_iou, clicks, True), (self.box_iou, boxes, False)):
             predictions = self.segmenter.decode(features, prompts, multimask=multimask)
             masks = logits_to_image_frame(most_confident(predictions), frame) > 0
-            metric.update(mask_iou(masks, batch.masks)[batch.object_valid])
+            metric.update(mask_iou(masks, batch.masks), batch.object_valid, batch.sample_keys)
 
     def on_validation_epoch_end(self) -> None:
         """Log mIoU over objects for each prompt, and their mean, by which the best checkpoint is chosen."""

@@ -1,31 +1,28 @@
 """Train a segmenter, and leave its best weights in it."""
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
+from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 
 from adapt.build import count_epochs, make_loggers, make_task, make_trainer
 from adapt.callbacks.checkpoints import AtomicCheckpointIO, best_checkpoint, last_checkpoint
-from adapt.callbacks.galleries import EpochGalleries, GalleryEntry
+from adapt.callbacks.early_stopping import StopForgetting, stop_reasons, stop_without_progress
 from adapt.callbacks.metrics_files import read_metrics
 from adapt.callbacks.progress import TrainingProgress
 from adapt.callbacks.throughput import Throughput
 from adapt.datamodules import SegmentationDataModule
-from adapt.evaluate import Measures, Picture, draw_gallery, score_samples
-from adapt.formats import decode_masks
+from adapt.errors import RecipeError
+from adapt.galleries import epoch_galleries
 from adapt.recipe import Recipe
-from adapt.runs import CHECKPOINTS, GALLERY, MODEL, write_folder
-from adapt.samples import Sample
+from adapt.retention import GeneralImages, GeneralScore
+from adapt.runs import CHECKPOINTS, MODEL, write_folder
 from adapt.segmenters import PromptableSegmenter
 from adapt.task import AdaptTask
-
-GALLERY_IMAGES = 6
-"""Pictures of a gallery during training, for each protocol."""
-GALLERY_PROTOCOLS = ("one_click", "box")
 
 
 @dataclass(frozen=True)
@@ -47,12 +44,13 @@ def train(
     data: SegmentationDataModule,
     segmenter: PromptableSegmenter,
     *,
+    stops: Sequence[Callback],
     folder: Path,
     device: torch.device,
     name: str,
     console: Console,
 ) -> Training:
-    """Fit, and leave the best weights in the segmenter."""
+    """Fit, and leave the best weights in the segmenter; `stops` are `stopping_rules`."""
     throughput = Throughput()
     validated = bool(data.splits.validation)
     last, best = last_checkpoint(folder / CHECKPOINTS), best_checkpoint(folder / CHECKPOINTS)
@@ -67,9 +65,10 @@ def train(
         callbacks=[
             last,
             *([best] if validated else []),
+            *stops,
             throughput,
             TrainingProgress(console, throughput),
-            *_galleries(recipe, data, segmenter, folder=folder, device=device),
+            *epoch_galleries(recipe, data, segmenter, folder=folder, device=device),
         ],
         validated=validated,
     )
@@ -88,6 +87,15 @@ def train(
     finally:
         finish_tracking()
     seconds = time.perf_counter() - begun
+    for reason in stop_reasons(stops):
+        console.print(f"stopped after epoch {trainer.current_epoch}: {reason}", highlight=False, soft_wrap=True)
+    if validated and not best.best_model_path:
+        console.print(
+            "[yellow]notice:[/] no epoch kept within trainer.stop_forgetting, so the last weights are taken; train at "
+            "a lower rate, or allow more",
+            highlight=False,
+            soft_wrap=True,
+        )
     _restore(task, best.best_model_path or last.best_model_path)
     return Training(
         seconds=seconds,
@@ -97,57 +105,38 @@ def train(
     )
 
 
-def _galleries(
-    recipe: Recipe, data: SegmentationDataModule, segmenter: PromptableSegmenter, *, folder: Path, device: torch.device
-) -> list[EpochGalleries]:
-    """The callback that draws some objects of the validation split, or of the training split if there is no other."""
-    settings = recipe.evaluation
-    if not settings.gallery_every:
-        return []
-    rows = data.rows(data.splits.validation) or data.rows(data.splits.train)
-    chosen = np.random.default_rng(recipe.seed).permutation(rows)[:GALLERY_IMAGES]
-    samples = [one_object(data.store.sample(int(row))) for row in chosen]
-    measures = Measures(clicks=settings.clicks, tolerance=settings.boundary_tolerance)
+def stopping_rules(
+    recipe: Recipe,
+    segmenter: PromptableSegmenter,
+    general: GeneralImages | None,
+    *,
+    device: torch.device,
+    validated: bool,
+) -> list[Callback]:
+    """What may end training before its last epoch.
 
-    def draw(target: Path) -> list[GalleryEntry]:
-        scores = score_samples(
-            samples, {"tuned": segmenter}, protocols=GALLERY_PROTOCOLS, measures=measures, device=device
+    Raises:
+        RecipeError: a rule cannot be followed, since what it looks at is not measured.
+    """
+    settings = recipe.trainer
+    rules: list[Callback] = []
+    if not validated and (settings.stop_patience or settings.stop_forgetting is not None):
+        raise RecipeError(
+            "trainer.stop_patience and trainer.stop_forgetting are looked at after each validation, but no group is "
+            "left for it; raise split.validation, or set them to 0 and null"
         )
-        by_id = {sample.sample_id: sample for sample in samples}
-        drawn = draw_gallery(
-            [score for of_sample in scores for score in of_sample],
-            count=len(samples),
-            sample_of=by_id.__getitem__,
-            folder=target,
-        )
-        return [_entry(picture, by_id[picture.score.sample_id]) for picture in drawn]
-
-    return [EpochGalleries(draw, every=settings.gallery_every, folder=folder / GALLERY)]
-
-
-def one_object(sample: Sample) -> Sample:
-    """The sample with its largest object alone."""
-    largest = int(sample.masks.sum((1, 2)).argmax())
-    return replace(
-        sample,
-        masks=sample.masks[largest : largest + 1],
-        categories=sample.categories[largest : largest + 1],
-        cut=sample.cut[largest : largest + 1],
-    )
-
-
-def _entry(picture: Picture, sample: Sample) -> GalleryEntry:
-    height, width = sample.image.shape[:2]
-    return GalleryEntry(
-        picture=picture.path,
-        image=sample.image,
-        truth=sample.masks[0],
-        answer=decode_masks([picture.score.mask], height=height, width=width)[0],
-        sample_id=sample.sample_id,
-        category=sample.categories[0],
-        protocol=picture.protocol,
-        iou=picture.score.iou,
-    )
+    if settings.stop_patience:
+        rules.append(stop_without_progress(settings.stop_patience))
+    if settings.stop_forgetting is not None:
+        if general is None:
+            raise RecipeError(
+                "trainer.stop_forgetting needs general images that are not the data itself; name some in "
+                "evaluation.retention.data, or set it to null"
+            )
+        frozen = not any(parameter.requires_grad for parameter in segmenter.encoder.parameters())
+        measure = GeneralScore(general, segmenter, device=device, frozen=frozen)
+        rules.append(StopForgetting(measure, limit=settings.stop_forgetting))
+    return rules
 
 
 def _restore(task: AdaptTask, checkpoint: str) -> None:

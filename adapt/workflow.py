@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,12 +28,13 @@ from adapt.comparison import compare, unseen_groups
 from adapt.datacheck import print_warnings, quick_findings
 from adapt.datamodules import SegmentationDataModule, Splits, split_groups, test_only
 from adapt.errors import RunError
-from adapt.evaluate import Results
 from adapt.files import write_text
+from adapt.mixing import trade_off
 from adapt.recipe import Recipe, as_yaml
+from adapt.retention import open_general_images
 from adapt.runs import MODEL, RECIPE, SPLITS, VERSIONS, check_writable, new_run_folder, versions, write_folder
 from adapt.segmenters import load_segmenter
-from adapt.training import train
+from adapt.training import stopping_rules, train
 
 
 def prepare(recipe: Recipe) -> None:
@@ -74,30 +76,52 @@ def fit(recipe: Recipe, *, name: str) -> Path:
     store = make_store(recipe, console)
     splits = make_splits(recipe, store, console)
     print_warnings(quick_findings(recipe, store, splits), console)
+    general = open_general_images(recipe, console)
     torch.manual_seed(recipe.seed)
     segmenter = make_segmenter(recipe)
     base = untouched(segmenter)
     tune(recipe, segmenter)
     data = make_data(recipe, store, splits, segmenter.spec, device)
+    stops = stopping_rules(recipe, segmenter, general, device=device, validated=bool(splits.validation))
     folder = _begin_folder(output, name, recipe, splits)
     lines = [*plan_lines(recipe, data, segmenter, device), ("steps", _steps(recipe, data)), ("run folder", str(folder))]
     _print_lines(lines, console)
-    training = train(recipe, data, segmenter, folder=folder, device=device, name=name, console=console)
+    training = train(recipe, data, segmenter, stops=stops, folder=folder, device=device, name=name, console=console)
     write_folder(folder / MODEL, segmenter.save)
     console.print(f"trained in {training}", highlight=False)
     models = {"base": base, "tuned": segmenter}
-    compare(recipe, name, data, models, folder=folder, device=device, lines=lines, training=training, console=console)
+    compare(
+        recipe,
+        name,
+        data,
+        models,
+        folder=folder,
+        device=device,
+        lines=lines,
+        general=general,
+        training=training,
+        console=console,
+    )
     return folder
 
 
-def evaluate(recipe: Recipe, *, name: str, run_folder: Path | None) -> Results:
-    """Compare a run's tuned model with the untouched one, or score a recipe's untouched model alone.
+def evaluate(
+    recipe: Recipe,
+    *,
+    name: str,
+    run_folder: Path | None,
+    alphas: Sequence[float] = (),
+    write_mix: float | None = None,
+) -> None:
+    """Compare a run's tuned model with the untouched one, or both with what lies between; or the untouched one alone.
 
     Args:
         recipe: of the run, or any.
         name: of the recipe.
         run_folder: of the run; None for the untouched model alone. The comparison is written into a new
             folder below it, so that nothing is overwritten.
+        alphas: shares of the tuned weights in mixes to score instead; see `trade_off`.
+        write_mix: of these, the one whose mix is written.
     """
     console = _console()
     _quiet_libraries()
@@ -107,6 +131,7 @@ def evaluate(recipe: Recipe, *, name: str, run_folder: Path | None) -> Results:
     if run_folder is not None and not (run_folder / MODEL).is_dir():
         raise RunError(f"{run_folder} has no {MODEL}/: the run has not finished its training; fit again")
     store = make_store(recipe, console)
+    general = None if run_folder is None else open_general_images(recipe, console)
     models = {"base": make_segmenter(recipe)}
     if run_folder is None and recipe.split.test_groups:
         splits = test_only(store.groups, list(recipe.split.test_groups))
@@ -119,8 +144,31 @@ def evaluate(recipe: Recipe, *, name: str, run_folder: Path | None) -> Results:
     folder = _begin_folder(output, f"{name}/untouched" if run_folder is None else "evaluations", recipe, splits)
     lines = [*plan_lines(recipe, data, models["base"], device)[:3], ("run folder", str(folder))]
     _print_lines(lines, console)
-    return compare(
-        recipe, name, data, models, folder=folder, device=device, lines=lines, training=None, console=console
+    if alphas:
+        trade_off(
+            recipe,
+            data,
+            models,
+            alphas=alphas,
+            write_mix=write_mix,
+            general=general,
+            folder=folder,
+            device=device,
+            facts={"recipe": name, "checkpoint": recipe.model.checkpoint, "revision": recipe.model.revision},
+            console=console,
+        )
+        return
+    compare(
+        recipe,
+        name,
+        data,
+        models,
+        folder=folder,
+        device=device,
+        lines=lines,
+        general=general,
+        training=None,
+        console=console,
     )
 
 

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from adapt.datamodules.splits import Splits
 from adapt.datamodules.store import Store
 from adapt.datamodules.transforms import Augmentation
+from adapt.errors import DataError
 from adapt.frames import Frame, image_to_model_frame, masks_to_model_frame
 from adapt.recipe import TrainerSettings
 from adapt.samples import Batch, Sample, sample_key
@@ -145,8 +146,15 @@ class SegmentationDataModule(lightning.LightningDataModule):
         return [row for row, group in enumerate(self.store.groups) if group in wanted]
 
     def test_samples(self) -> list[int]:
-        """Rows of the test split, for `store.sample`."""
-        return self.rows(self.splits.test)
+        """Rows of the test split, for `store.sample`.
+
+        Raises:
+            DataError: there are none.
+        """
+        rows = self.rows(self.splits.test)
+        if not rows:
+            raise DataError("the test split has no image with an object; set split.test_groups to groups with some")
+        return rows
 
     def _loader(self, rows: list[int], *, train: bool) -> DataLoader[Batch]:
         settings = self._settings

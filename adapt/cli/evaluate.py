@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from adapt.cli.interpolation import parse_range, parse_share
 from adapt.cli.resolve import add_recipe_arguments, print_config, recipe_of
 from adapt.errors import RecipeError, RunError
 from adapt.recipe import load_recipe
@@ -12,6 +13,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `adapt evaluate`."""
     parser.add_argument("run_folder", nargs="?", metavar="RUN", help="folder of a finished run: runs/<recipe>/<time>")
     add_recipe_arguments(parser, required=False)
+    parser.add_argument(
+        "--interpolate",
+        metavar="FIRST:LAST:STEP",
+        help="of a RUN: score mixes of the untouched (0) and the tuned (1) weights, as in 0:1:0.25",
+    )
+    parser.add_argument("--write-mix", metavar="ALPHA", help="with --interpolate: write the model of this mix")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -23,6 +30,7 @@ def run(options: argparse.Namespace) -> None:
         raise RecipeError(
             "evaluate takes the folder of a run, or --recipe for the untouched model; exactly one of them"
         )
+    alphas, write_mix = _mixes(options)
     if options.run_folder is None:
         name, recipe = recipe_of(options)
         run_folder = None
@@ -37,4 +45,21 @@ def run(options: argparse.Namespace) -> None:
         return
     from adapt import workflow
 
-    workflow.evaluate(recipe, name=name, run_folder=run_folder)
+    workflow.evaluate(recipe, name=name, run_folder=run_folder, alphas=alphas, write_mix=write_mix)
+
+
+def _mixes(options: argparse.Namespace) -> tuple[tuple[float, ...], float | None]:
+    """The mixes to score, and the one to write, which is scored as well."""
+    if options.interpolate is None:
+        if options.write_mix is not None:
+            raise RecipeError("--write-mix goes with --interpolate, as in --interpolate 0:1:0.25 --write-mix 0.5")
+        return (), None
+    if options.run_folder is None:
+        raise RecipeError(
+            "--interpolate needs the folder of a run: mixes are made of its tuned and the untouched model"
+        )
+    alphas = parse_range(options.interpolate)
+    if options.write_mix is None:
+        return alphas, None
+    write_mix = parse_share(options.write_mix)
+    return tuple(sorted({*alphas, write_mix})), write_mix

@@ -80,7 +80,7 @@ def check_data(recipe: Recipe, *, name: str, folder: Path | None, strict: bool) 
 def _examine(recipe: Recipe, name: str, console: Console) -> tuple[CheckReport, Store | None]:
     """All that can be found; no store if nothing can be read."""
     try:
-        store = open_store(recipe, console, on_error="skip")
+        store = open_store(recipe.data, recipe, console, on_error="skip")
     except DataError as error:
         return CheckReport(recipe=name, findings=[Finding("unreadable_data", "error", str(error))]), None
     spec, without_model = _spec(recipe)

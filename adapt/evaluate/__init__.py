@@ -1,26 +1,56 @@
 """How much better the tuned model is than the untouched one, and how sure we are."""
 
+from adapt.evaluate.following import ImageFindings, summarise_following
+from adapt.evaluate.forgetting import FORGETTING_HEADER, forgetting_rows, forgetting_text
 from adapt.evaluate.gallery import Picture, draw_gallery
 from adapt.evaluate.html import ReportFacts, write_report
-from adapt.evaluate.results import Results
-from adapt.evaluate.scoring import Measures, ObjectScore, score_samples
-from adapt.evaluate.summary import summarise
+from adapt.evaluate.prompt_check import check_following, choose_images
+from adapt.evaluate.protocols import truth_of
+from adapt.evaluate.results import Results, Retention
+from adapt.evaluate.scoring import (
+    EncodedSample,
+    Measures,
+    ObjectScore,
+    encode_sample,
+    encode_samples,
+    score_encoded,
+    score_samples,
+)
+from adapt.evaluate.summary import mious, summarise
 from adapt.evaluate.tables import MODELS, print_table, write_tables
+from adapt.evaluate.tradeoff import Mix, print_trade_off, write_trade_off
 from adapt.evaluate.volumes import VolumeScore, volume_scores
 
 __all__ = [
+    "FORGETTING_HEADER",
     "MODELS",
+    "EncodedSample",
+    "ImageFindings",
     "Measures",
+    "Mix",
     "ObjectScore",
     "Picture",
     "ReportFacts",
     "Results",
+    "Retention",
     "VolumeScore",
+    "check_following",
+    "choose_images",
     "draw_gallery",
+    "encode_sample",
+    "encode_samples",
+    "forgetting_rows",
+    "forgetting_text",
+    "mious",
     "print_table",
+    "print_trade_off",
+    "score_encoded",
     "score_samples",
     "summarise",
+    "summarise_following",
+    "truth_of",
     "volume_scores",
     "write_report",
     "write_tables",
+    "write_trade_off",
 ]

@@ -6,6 +6,8 @@ categories, then over groups. How each is found: `summary`.
 
 from dataclasses import asdict, dataclass
 
+from adapt.evaluate.following import Following
+from adapt.evaluate.shrinking import Shrinkage
 from adapt.evaluate.sizes import SizePart
 from adapt.metrics import Bin
 
@@ -77,6 +79,7 @@ class ModelFigures:
         categories: mIoU of each category, averaged over objects, then groups.
         groups: mIoU of each group.
         sizes: mIoU of each part of `Results.sizes`.
+        shrinkage: likewise; see `Shrinkage`.
         calibration: see `Calibration`.
         clicks: see `ClickFigures`; None for a single prompt.
         volumes: see `VolumeFigures`; None where samples are no slices of volumes, or the answers are corrected.
@@ -94,6 +97,7 @@ class ModelFigures:
     missed: int
     groups: dict[str, float]
     sizes: dict[str, float]
+    shrinkage: dict[str, Shrinkage]
     calibration: Calibration
     clicks: ClickFigures | None
     volumes: VolumeFigures | None
@@ -156,6 +160,8 @@ class Results:
         protocols: name to figures.
         objects, groups, images: how many were evaluated.
         sizes: what small, medium and large objects are here.
+        following: whether prompts matter; None if it was not checked, or no image has two objects.
+        retention: the same on general images: what was forgotten; None if it was not measured.
     """
 
     protocols: dict[str, ProtocolFigures]
@@ -163,6 +169,8 @@ class Results:
     groups: int
     images: int
     sizes: tuple[SizePart, ...]
+    following: Following | None = None
+    retention: "Retention | None" = None
 
     def as_dict(self) -> dict[str, object]:
         """Plain data for `results.json`; a model that was not evaluated has no entry."""
@@ -171,4 +179,29 @@ class Results:
             for name, figures in self.protocols.items()
         }
         counts = {"objects": self.objects, "groups": self.groups, "images": self.images}
-        return {"protocols": protocols, **counts, "sizes": [asdict(part) for part in self.sizes]}
+        following = {} if self.following is None else {"following": self.following.as_dict()}
+        retention = {} if self.retention is None else {"retention": self.retention.as_dict()}
+        return {
+            "protocols": protocols,
+            **counts,
+            "sizes": [asdict(part) for part in self.sizes],
+            **following,
+            **retention,
+        }
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Figures on general images.
+
+    Attributes:
+        data: which images, as a recipe names them.
+        results: of both models on them.
+    """
+
+    data: str
+    results: Results
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain data for `results.json`."""
+        return {"data": self.data, **self.results.as_dict()}

@@ -71,6 +71,37 @@ class Measures:
     tolerance: float | None
 
 
+@dataclass(frozen=True, eq=False)
+class EncodedSample:
+    """A sample, what is known of it, and the features of each model by the model's name."""
+
+    sample: Sample
+    truth: Truth
+    features: Mapping[str, ImageFeatures]
+
+
+def encode_samples(
+    samples: Iterable[Sample], models: Mapping[str, PromptableSegmenter], *, device: torch.device
+) -> Iterator[EncodedSample]:
+    """Samples with their features, as they come; models with equal encoders share one run of it an image.
+
+    Args:
+        samples: in the image frame.
+        models: name (base, tuned) to segmenter, on `device`, in eval mode.
+        device: where the models are.
+    """
+    encoders = _shared_encoders(models)
+    for sample in samples:
+        found = {name: encode_sample(sample, models[name], device) for name in dict.fromkeys(encoders.values())}
+        yield EncodedSample(sample, truth_of(sample, device), {name: found[encoders[name]] for name in models})
+
+
+@torch.inference_mode()
+def encode_sample(sample: Sample, model: PromptableSegmenter, device: torch.device) -> ImageFeatures:
+    """Features of one image."""
+    return model.encode(_image(sample, model).to(device))
+
+
 def score_samples(
     samples: Iterable[Sample],
     models: Mapping[str, PromptableSegmenter],
@@ -79,35 +110,33 @@ def score_samples(
     measures: Measures,
     device: torch.device,
 ) -> Iterator[list[ObjectScore]]:
-    """Scores of each sample, one list a sample, as they come.
+    """Scores of each sample, one list a sample, as they come; see `encode_samples` and `score_encoded`."""
+    for encoded in encode_samples(samples, models, device=device):
+        yield score_encoded(encoded, models, protocols=protocols, measures=measures)
 
-    Models with equal encoders share one run of it an image.
+
+@torch.inference_mode()
+def score_encoded(
+    encoded: EncodedSample,
+    models: Mapping[str, PromptableSegmenter],
+    *,
+    protocols: Sequence[str],
+    measures: Measures,
+) -> list[ObjectScore]:
+    """Scores of all objects of a sample.
 
     Args:
-        samples: in the image frame.
-        models: name (base, tuned) to segmenter, on `device`, in eval mode.
+        encoded: see `EncodedSample`.
+        models: name to segmenter, those that the sample was encoded for.
         protocols: names of `PROTOCOLS`.
         measures: see `Measures`.
-        device: where the models are.
     """
-    encoders = _shared_encoders(models)
-    for sample in samples:
-        with torch.inference_mode():
-            truth = truth_of(sample, device)
-            features = {
-                name: model.encode(_image(sample, model).to(device))
-                for name, model in models.items()
-                if encoders[name] == name
-            }
-            scores = [
-                score
-                for name, model in models.items()
-                for protocol in protocols
-                for score in _scores(
-                    sample, truth, model, features[encoders[name]], name=name, protocol=protocol, measures=measures
-                )
-            ]
-        yield scores  # outside the block: inference mode would last in the caller until the next sample
+    return [
+        score
+        for name, model in models.items()
+        for protocol in protocols
+        for score in _scores(encoded, model, name=name, protocol=protocol, measures=measures)
+    ]
 
 
 def tolerance_of(sample: Sample, chosen: float | None) -> float:
@@ -118,6 +147,19 @@ def tolerance_of(sample: Sample, chosen: float | None) -> float:
 def _image(sample: Sample, model: PromptableSegmenter) -> Tensor:
     spec = model.spec
     return image_to_model_frame(sample.image, size=spec.image_size, mean=spec.pixel_mean, std=spec.pixel_std)[None]
+
+
+def parts(objects: int, frame: Frame, *, candidates: int) -> Iterator[slice]:
+    """All objects of an image, as many at a time as `CHUNK_PIXELS` allows.
+
+    Args:
+        objects: how many.
+        frame: of the image.
+        candidates: masks an object is answered with.
+    """
+    chunk = max(1, CHUNK_PIXELS // (candidates * max(frame.height * frame.width, frame.size**2)))
+    for start in range(0, objects, chunk):
+        yield slice(start, start + chunk)
 
 
 def _shared_encoders(models: Mapping[str, PromptableSegmenter]) -> dict[str, str]:
@@ -140,27 +182,18 @@ def _same_encoder(one: PromptableSegmenter, other: PromptableSegmenter) -> bool:
 
 
 def _scores(
-    sample: Sample,
-    truth: Truth,
-    model: PromptableSegmenter,
-    features: ImageFeatures,
-    *,
-    name: str,
-    protocol: str,
-    measures: Measures,
+    encoded: EncodedSample, model: PromptableSegmenter, *, name: str, protocol: str, measures: Measures
 ) -> Iterator[ObjectScore]:
+    sample, truth = encoded.sample, encoded.truth
     height, width = sample.image.shape[:2]
     frame = Frame(height, width, model.spec.image_size)
     how = PROTOCOLS[protocol]
     tolerance = tolerance_of(sample, measures.tolerance)
-    candidates = model.spec.candidates if how.multimask else 1
-    chunk = max(1, CHUNK_PIXELS // (candidates * max(height * width, model.spec.image_size**2)))
-    for start in range(0, len(sample.masks), chunk):
-        part = slice(start, start + chunk)
-        found = answers_of(model, features, truth, part, frame, how=how, clicks=measures.clicks)
-        encoded = encode_masks(found.masks)
+    for part in parts(len(sample.masks), frame, candidates=model.spec.candidates if how.multimask else 1):
+        found = answers_of(model, encoded.features[name], truth, part, frame, how=how, clicks=measures.clicks)
+        counts = encode_masks(found.masks)
         for place, mask in enumerate(found.masks):
-            index = start + place
+            index = part.start + place
             border = boundary_score(mask, sample.masks[index], spacing=sample.spacing, tolerance=tolerance)
             yield ObjectScore(
                 model=name,
@@ -180,7 +213,7 @@ def _scores(
                 nsd=border.nsd,
                 hd95=border.hd95,
                 unit=sample.spacing_unit,
-                mask=encoded[place],
+                mask=counts[place],
                 clicks=found.clicks[place],
                 box=found.boxes[place],
             )

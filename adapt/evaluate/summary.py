@@ -16,6 +16,7 @@ from adapt.evaluate.results import (
     VolumeFigures,
 )
 from adapt.evaluate.scoring import ObjectScore
+from adapt.evaluate.shrinking import shrinkage
 from adapt.evaluate.sizes import SizePart, size_parts
 from adapt.evaluate.volumes import VolumeScore
 from adapt.metrics import bootstrap_interval, clicks_to_reach, expected_error, group_means, reliability
@@ -96,10 +97,17 @@ def model_figures(
         missed=sum(score.answer_pixels == 0 for score in scores),
         groups=groups,
         sizes={name: mean(by_group(own, IOU)) for name, own in parts.items() if own},
+        shrinkage=shrinkage([s.pixels for s in scores], [s.answer_pixels for s in scores], sizes),
         calibration=Calibration(error=expected_error(bins), bins=tuple(bins)),
         clicks=_click_figures(scores) if is_corrected(scores) else None,
         volumes=_volume_figures(volumes) if volumes else None,
     )
+
+
+def mious(scores: Sequence[ObjectScore]) -> dict[str, float]:
+    """MIoU of one model under each of its protocols."""
+    protocols = dict.fromkeys(score.protocol for score in scores)
+    return {name: mean(by_group([s for s in scores if s.protocol == name], IOU)) for name in protocols}
 
 
 def difference(
@@ -121,7 +129,7 @@ def difference(
     """
 
     def paired(one: Sequence[Scored], other: Sequence[Scored], value: Callable[[Scored], float]) -> Gain:
-        return _gain(by_group(one, value), by_group(other, value), samples=samples, seed=seed)
+        return gain(by_group(one, value), by_group(other, value), samples=samples, seed=seed)
 
     miou = paired(base, tuned, IOU)
     corrected = is_corrected(base)
@@ -137,7 +145,15 @@ def difference(
     )
 
 
-def _gain(base: Mapping[str, float], other: Mapping[str, float], *, samples: int, seed: int) -> Gain:
+def gain(base: Mapping[str, float], other: Mapping[str, float], *, samples: int, seed: int) -> Gain:
+    """Other minus base, by groups that both have.
+
+    Args:
+        base: group to its score.
+        other: likewise, of the same groups.
+        samples: resamples of the groups.
+        seed: of the resampling.
+    """
     gains = [other[group] - base[group] for group in base]
     interval = bootstrap_interval(gains, samples=samples, seed=seed)
     return Gain(mean=sum(gains) / len(gains), low=interval.low, high=interval.high)

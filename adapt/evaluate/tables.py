@@ -9,9 +9,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from adapt.evaluate.following import following_warnings
 from adapt.evaluate.objects import write_objects
 from adapt.evaluate.results import Gain, ModelFigures, ProtocolFigures, Results, StructureFigures
 from adapt.evaluate.scoring import ObjectScore
+from adapt.evaluate.shrinking import shrinks
+from adapt.evaluate.sizes import SIZES
 from adapt.files import write_text
 
 TITLES = {"one_click": "one click", "box": "box", "jittered_box": "jittered", "clicks": "clicks"}
@@ -111,7 +114,11 @@ def caption(results: Results) -> str:
 
 
 def warnings(results: Results) -> list[str]:
-    """What a reader should not overlook: tuning that did harm, and answers that are worth less than their box."""
+    """What a reader should not overlook.
+
+    Tuning that did harm, answers that are worth less than their box, small objects that shrink, prompts that no longer
+    matter.
+    """
     found = []
     for name, figures in results.protocols.items():
         if figures.tuned is not None and figures.tuned.miou < figures.base.miou:
@@ -129,7 +136,22 @@ def warnings(results: Results) -> list[str]:
             found.append(
                 f"box: the answers ({best.miou:.3f}) are worth less than the box itself ({figures.box_as_mask:.3f})"
             )
-    return found
+        found += _shrinking(name, figures)
+    return found + (following_warnings(results.following) if results.following is not None else [])
+
+
+def _shrinking(name: str, figures: ProtocolFigures) -> list[str]:
+    """That small objects shrink, if they do."""
+    small = SIZES[0]
+    if figures.tuned is None or small not in figures.tuned.shrinkage:
+        return []
+    base, tuned = figures.base.shrinkage[small], figures.tuned.shrinkage[small]
+    if not shrinks(base, tuned):
+        return []
+    return [
+        f"{TITLES[name]}: {tuned.halved:.0%} of the small objects shrink below half their area (untouched: "
+        f"{base.halved:.0%}); train on more small objects, or with a larger input"
+    ]
 
 
 def print_table(results: Results, console: Console) -> None:

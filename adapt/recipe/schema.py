@@ -5,11 +5,11 @@ that a recipe from a stranger cannot run code. Everything is strict: an unknown 
 as text, or a value out of range is an error.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from adapt.recipe.data import DataSettings
+from adapt.recipe.data import DataSettings, FolderData
 from adapt.recipe.settings import Settings, Share
 
 
@@ -139,32 +139,62 @@ class TrainerSettings(Settings):
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     gradient_clip: float = Field(1.0, ge=0, description="Largest norm of the gradient; 0 switches clipping off.")
+    stop_patience: int = Field(
+        0, ge=0, description="Stop when the validation mIoU has not risen for so many epochs; 0: train to the end."
+    )
+    stop_forgetting: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Stop when the mIoU on the images of evaluation.retention is this much below the untouched "
+        "model's, and keep no weights from there; null: train on.",
+    )
+
+
+def _no_repeats(protocols: list[str]) -> list[str]:
+    if len(set(protocols)) != len(protocols):
+        raise ValueError(f"a protocol is named twice: {protocols}")
+    return protocols
+
+
+Protocols = Annotated[
+    list[Literal["one_click", "box", "jittered_box", "clicks"]],
+    Field(
+        min_length=1,
+        description="one_click, box, jittered_box (as people draw it), and clicks: one click, then corrections.",
+    ),
+    AfterValidator(_no_repeats),
+]
+
+
+class RetentionSettings(Settings):
+    """A general set, on which both models are compared too: what tuning has made the model forget."""
+
+    images: int = Field(50, ge=0, description="Of the set, at most, drawn by the seed; 0: off.")
+    protocols: Protocols = Field(["one_click", "box"])
+    data: DataSettings = Field(
+        FolderData(kind="folder", root="adapt:shapes_folder"),
+        description="Images unlike those of the domain, read like data of any recipe; generated shapes by default.",
+    )
 
 
 class EvaluationSettings(Settings):
     """The protocols that compare the tuned model with the untouched one."""
 
-    protocols: list[Literal["one_click", "box", "jittered_box", "clicks"]] = Field(
-        ["one_click", "box"],
-        min_length=1,
-        description="one_click, box, jittered_box (as people draw it), and clicks: one click, then corrections.",
-    )
+    protocols: Protocols = Field(["one_click", "box"])
     clicks: int = Field(20, ge=1, description="Of the protocol clicks: how many (the cap of NoC).")
     boundary_tolerance: float | None = Field(
         None, gt=0, description="Distance of borders that still counts as right (mm, m, um or px); null: two pixels."
+    )
+    following_images: int = Field(
+        50, ge=0, description="Test images in which two objects are prompted, to see that prompts matter; 0: off."
     )
     bootstrap_samples: int = Field(10_000, ge=100, description="Resamples of the test groups for the interval.")
     gallery_every: int = Field(
         10, ge=0, description="Epochs between galleries of some validation objects during training; 0: none."
     )
     gallery: int = Field(12, ge=0, description="Test objects drawn into the gallery: worst, middle and best.")
-
-    @field_validator("protocols")
-    @classmethod
-    def _no_repeats(cls, protocols: list[str]) -> list[str]:
-        if len(set(protocols)) != len(protocols):
-            raise ValueError(f"a protocol is named twice: {protocols}")
-        return protocols
+    retention: RetentionSettings = RetentionSettings()
 
 
 class WandbSettings(Settings):
@@ -224,3 +254,9 @@ class Recipe(Settings):
             own = values.get(section, {})
             filled[section] = {**settings, **own} if isinstance(own, dict) else own
         return filled
+
+    @model_validator(mode="after")
+    def _forgetting_is_measured(self) -> "Recipe":
+        if self.trainer.stop_forgetting is not None and not self.evaluation.retention.images:
+            raise ValueError("trainer.stop_forgetting needs evaluation.retention.images above 0, or set it to null")
+        return self

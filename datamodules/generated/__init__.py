@@ -45,6 +45,12 @@ GENERATED = {
 }
 
 
+def same_images(one: str, other: str) -> bool:
+    """Whether two names are of the same generated images; what follows the first word is the format."""
+    first, second = (name.split("_")[0] for name in (one, other))
+    return one.startswith(PREFIX) and first == second
+
+
 def generated_folder(name: str, *, kind: str, cache: Path) -> Path:
     """The folder of a generated data set; written at the first call.
 

@@ -1,0 +1,143 @@
+"""A validation that processes share gives the figure of one process to the last bit."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, distributed, multiprocessing
+from torch.utils.data import DistributedSampler, TensorDataset
+
+from adapt.losses import LossWeights
+from adapt.metrics.gathered import GatheredMeanIou
+from adapt.prompts import PromptSimulation, Session
+from adapt.samples import Batch
+from adapt.segmenters import load_segmenter
+from adapt.session import Objective
+from adapt.task import AdaptTask, OptimizationPlan
+
+SAMPLES, OBJECTS = 1001, 3  # an odd number, so that the sampler of two processes pads
+Deal = list[list[int]]
+"""The samples of each process."""
+
+
+def _ious() -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    ious = torch.rand(SAMPLES, OBJECTS, generator=generator)
+    valid = torch.rand(SAMPLES, OBJECTS, generator=generator) > 0.3
+    valid[:, 0] = True
+    return ious, valid, torch.randperm(1 << 20, generator=generator)[:SAMPLES]
+
+
+def _updated(samples: list[int]) -> GatheredMeanIou:
+    """After these samples, in batches of 4."""
+    metric = GatheredMeanIou()
+    ious, valid, keys = _ious()
+    for start in range(0, len(samples), 4):
+        index = samples[start : start + 4]
+        metric.update(ious[index], valid[index], keys[index])
+    return metric
+
+
+def _batch(number: int) -> Batch:
+    """One image with one or two objects."""
+    masks = torch.zeros(1, 2, 256, 256, dtype=torch.bool)
+    masks[0, 0, 20 : 90 + 9 * number, 30:200] = True
+    masks[0, 1, 150:220, 40 + number : 120] = number % 2 == 0
+    return Batch(
+        images=torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(number)),
+        extents=torch.full((1, 2), 256.0),
+        masks=masks,
+        object_valid=masks.flatten(2).any(2),
+        sample_keys=torch.tensor([1000 - number]),
+        categories=(("a", "b")[: int(masks.flatten(2).any(2).sum())],),
+        groups=("g",),
+        sample_ids=(str(number),),
+        spacings=torch.ones(1, 2),
+    )
+
+
+def _validated(samples: list[int]) -> tuple[Tensor, Tensor]:
+    """What a task has found after these images, by a click and by a box."""
+    torch.set_num_threads(1)
+    task = AdaptTask(
+        load_segmenter("adapt:tiny"),
+        simulation=PromptSimulation(seed=0, box_chance=0.5, box_noise=0.1, box_noise_max=20),
+        session=Session(corrections=0, clicks_per_round=1, idle_rounds=0, truth_click_chance=0, mask_prompts=True),
+        objective=Objective(weights=LossWeights(focal=20, dice=1, iou=1, alpha=0.25, gamma=2), at="mask", points=0),
+        plan=OptimizationPlan(learning_rate=1e-3, weight_decay=0, warmup_steps=0, cosine=True, total_steps=1),
+    )
+    with torch.no_grad():
+        for number in samples:
+            task.validation_step(_batch(number), 0)
+    return task.click_iou.compute(), task.box_iou.compute()
+
+
+def _process(rank: int, deals: dict[str, Deal], images: Deal, folder: Path) -> None:
+    """One of two processes: its share of each deal, and what it gathers."""
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    found: dict[str, Tensor] = {name: _updated(deal[rank]).compute() for name, deal in deals.items()}
+    found["click"], found["box"] = _validated(images[rank])
+    torch.save(found, folder / f"{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def _dealt(count: int) -> Deal:
+    """By torch's own sampler, which pads."""
+    data = TensorDataset(torch.zeros(count))
+    return [list(DistributedSampler(data, num_replicas=2, rank=rank, shuffle=False)) for rank in range(2)]
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one_to_the_last_bit(tmp_path: Path) -> None:
+    padded = _dealt(SAMPLES)
+    assert sorted(padded[0] + padded[1]) != list(range(SAMPLES))  # a sample is dealt out twice
+    everything = list(range(SAMPLES))
+    deals: dict[str, Deal] = {
+        "padded": padded,
+        "uneven": [everything[:7], everything[7:]],
+        "all to one": [[], everything],
+        "all to both": [everything, everything[::-1]],
+    }
+    images = _dealt(3)
+    assert images == [[0, 2], [1, 0]]
+    multiprocessing.spawn(_process, args=(deals, images, tmp_path), nprocs=2)
+    of_ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    one = _updated(everything).compute()
+    click, box = _validated([0, 1, 2])
+    assert 0 < click < 1 and 0 < box < 1 and click != box
+    for found in of_ranks:
+        for name in deals:
+            assert torch.equal(found[name], one), name
+        assert torch.equal(found["click"], click)
+        assert torch.equal(found["box"], box)
+
+
+def test_the_figure_is_the_mean_over_objects() -> None:
+    ious, valid, _ = _ious()
+    found = _updated(list(range(SAMPLES))).compute()
+    assert float(found) == pytest.approx(float(ious[valid].double().mean()), abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda s: s[::-1], lambda s: s + s[:5], lambda s: s[500:] + s], ids=["turned", "padded", "twice"]
+)
+def test_neither_order_nor_repetition_changes_the_figure(change: Callable[[list[int]], list[int]]) -> None:
+    everything = list(range(SAMPLES))
+    assert torch.equal(_updated(change(everything)).compute(), _updated(everything).compute())
+
+
+def test_a_new_epoch_begins_without_samples() -> None:
+    metric = _updated([1, 2, 3])
+    metric.compute()
+    metric.reset()
+    metric.update(torch.tensor([[0.25, 0.9]]), torch.tensor([[True, False]]), torch.tensor([7]))
+    assert metric.compute() == 0.25
+
+
+def test_no_sample_has_no_mean() -> None:
+    metric = GatheredMeanIou()
+    with pytest.warns(UserWarning, match="called before"):  # torchmetrics' own
+        assert metric.compute().isnan()
