@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adapt.datamodules.objects import label_map_objects, large_objects
-from adapt.datamodules.pairing import case_group, existing_folder, refuse_unpaired
+from adapt.datamodules.pairing import by_name, case_group, existing_folder, files_ending, refuse_unpaired
 from adapt.datamodules.source import Case, Source
 from adapt.errors import DataError
 from adapt.formats import image as image_format
@@ -22,10 +22,10 @@ def folder_source(settings: FolderData, root: Path) -> Source:
     Raises:
         DataError: a folder is missing or empty, or an image or label has no partner (all are listed).
     """
-    images = _images(existing_folder(root, settings.image_folder, "data.image_folder"))
+    images = _by_stem(existing_folder(root, settings.image_folder, "data.image_folder"))
     label_folder = existing_folder(root, settings.label_folder, "data.label_folder")
     masks = settings.label_kind == "masks"
-    labels = _folders(label_folder) if masks else _images(label_folder)
+    labels = _folders(label_folder) if masks else _by_stem(label_folder)
     refuse_unpaired(images, labels, root, kinds=f"{', '.join(image_format.SUFFIXES)} files")
     label_files = [file for path in labels.values() for file in (_mask_files(path) if masks else [path])]
     return Source(
@@ -34,23 +34,8 @@ def folder_source(settings: FolderData, root: Path) -> Source:
     )
 
 
-def _images(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in _image_files(folder):
-        if path.stem in found:
-            raise DataError(
-                f"{folder}: two files are called {path.stem}: {found[path.stem].name} and {path.name}; keep one"
-            )
-        found[path.stem] = path
-    return found
-
-
-def _image_files(folder: Path) -> list[Path]:
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in image_format.SUFFIXES and not path.name.startswith(".")
-    ]
+def _by_stem(folder: Path) -> dict[str, Path]:
+    return by_name(((path.stem, path) for path in files_ending(folder, image_format.SUFFIXES)), folder)
 
 
 def _folders(folder: Path) -> dict[str, Path]:
@@ -59,7 +44,9 @@ def _folders(folder: Path) -> dict[str, Path]:
 
 def _mask_files(folder: Path) -> list[Path]:
     """Mask files of an image: in its folder, then in the folders of categories inside."""
-    return [file for place in (folder, *_folders(folder).values()) for file in _image_files(place)]
+    return [
+        file for place in (folder, *_folders(folder).values()) for file in files_ending(place, image_format.SUFFIXES)
+    ]
 
 
 def read_case(name: str, image_path: Path, label_path: Path, *, settings: FolderData) -> Case:

@@ -1,6 +1,5 @@
 """Which microscopy files belong together, and how each is opened."""
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adapt.datamodules.pairing import existing_folder, refuse_unpaired
+from adapt.datamodules.pairing import by_name, existing_folder, files_below, refuse_unpaired
 from adapt.errors import DataError
 from adapt.formats import read_image, read_label_map
 from adapt.formats.ome_zarr import open_ome_zarr, open_ome_zarr_labels
@@ -57,19 +56,17 @@ def find_pairs(settings: MicroscopyData, root: Path) -> dict[str, tuple[Path, Pa
 
 def _files(folder: Path, suffix: str, *, without: tuple[str, ...] = ()) -> dict[str, Path]:
     """Name without suffix to each file whose name has the suffix, and none of the others that are longer."""
-    found: dict[str, Path] = {}
+    return by_name(_named(folder, suffix, without), folder)
+
+
+def _named(folder: Path, suffix: str, without: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
     for path in sorted(folder.iterdir()):
         match = FILE.fullmatch(path.name)
         if match is None or path.name.startswith(".") or path.is_dir() != (match["format"].lower() == "zarr"):
             continue
         stem = match["name"]
-        if not stem.endswith(suffix) or any(stem.endswith(other) for other in without if len(other) > len(suffix)):
-            continue
-        name = stem.removesuffix(suffix)
-        if name in found:
-            raise DataError(f"{folder}: two files are called {name}: {found[name].name} and {path.name}; keep one")
-        found[name] = path
-    return found
+        if stem.endswith(suffix) and not any(stem.endswith(other) for other in without if len(other) > len(suffix)):
+            yield stem.removesuffix(suffix), path
 
 
 def _refuse_pickles(images: dict[str, Path], labels: dict[str, Path], folder: Path, settings: MicroscopyData) -> None:
@@ -90,10 +87,8 @@ def _refuse_pickles(images: dict[str, Path], labels: dict[str, Path], folder: Pa
 
 
 def files_of(path: Path) -> list[Path]:
-    """The file itself, or every file below a folder; links to folders are not followed."""
-    if not path.is_dir():
-        return [path]
-    return sorted(Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+    """The file itself, or every file below a folder."""
+    return files_below(path) if path.is_dir() else [path]
 
 
 @contextmanager

@@ -1,13 +1,13 @@
 """2D images with YOLO segmentation labels: a text file of outlines beside each image; objects may overlap."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from adapt.datamodules.objects import large_objects
-from adapt.datamodules.pairing import case_group, existing_folder, files_below
+from adapt.datamodules.pairing import by_name, case_group, existing_folder, files_below, refuse_unpaired
 from adapt.datamodules.source import Case, Source
 from adapt.errors import DataError
 from adapt.formats import image as image_format
@@ -17,7 +17,6 @@ from adapt.samples import Sample
 
 NO_LABELS = ("classes", "notes", "readme", "labels")
 """Text files that tools put beside the labels."""
-LISTED = 10
 
 
 def yolo_source(settings: YoloData, root: Path) -> Source:
@@ -37,24 +36,14 @@ def yolo_source(settings: YoloData, root: Path) -> Source:
         has = ", ".join(names.values())
         raise DataError(f"data.categories: {', '.join(unknown)} is no class of {root}; the classes are {has}")
     files = [path for path in files_below(root) if not path.name.startswith(".")]
-    images = _named(
-        (path for path in files if path.suffix.lower() in image_format.SUFFIXES), root, settings.image_folder
-    )
-    labels = _named(
-        (path for path in files if path.suffix.lower() == ".txt" and path.stem.lower() not in NO_LABELS),
-        root,
-        settings.label_folder,
-    )
+    pictures = [path for path in files if path.suffix.lower() in image_format.SUFFIXES]
+    texts = [path for path in files if path.suffix.lower() == ".txt" and path.stem.lower() not in NO_LABELS]
+    images = by_name(_named(pictures, root, settings.image_folder), root)
+    labels = by_name(_named(texts, root, settings.label_folder), root)
     for what, found, key in (("image", images, "image_folder"), ("label file", labels, "label_folder")):
         if not found:
             raise DataError(f"{root}: no {what} in a folder {getattr(settings, key)!r}; set data.root or data.{key}")
-    lonely = sorted(set(labels) - set(images))
-    if lonely:
-        rest = " …" if len(lonely) > LISTED else ""
-        raise DataError(
-            f"{root}: {len(lonely)} label files without an image of the same name: {', '.join(lonely[:LISTED])}{rest}. "
-            "Give both the same name, or remove them"
-        )
+    refuse_unpaired(images, labels, root, kinds=f"{', '.join(image_format.SUFFIXES)} files", unlabelled=True)
     read = [] if settings.class_names else [root / settings.names_file]
     return Source(
         inputs=[*read, *images.values(), *labels.values()],
@@ -65,18 +54,12 @@ def yolo_source(settings: YoloData, root: Path) -> Source:
     )
 
 
-def _named(paths: Iterable[Path], root: Path, folder: str) -> dict[str, Path]:
-    """Files below a folder of that name, by their path without it and without the suffix."""
-    found: dict[str, Path] = {}
+def _named(paths: Iterable[Path], root: Path, folder: str) -> Iterator[tuple[str, Path]]:
+    """Files below a folder of that name; each is called like its path without the folder and the suffix."""
     for path in paths:
         before, between, after = f"/{path.relative_to(root).as_posix()}".rpartition(f"/{folder}/")
-        if not between:
-            continue
-        name = f"{before}/{after}".lstrip("/").removesuffix(path.suffix)
-        if name in found:
-            raise DataError(f"{root}: two files are called {name}: {found[name]} and {path}; keep one")
-        found[name] = path
-    return found
+        if between:
+            yield f"{before}/{after}".lstrip("/").removesuffix(path.suffix), path
 
 
 def read_case(
