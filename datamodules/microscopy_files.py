@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from adapt.datamodules.objects import refuse_other_size
 from adapt.datamodules.pairing import by_name, existing_folder, files_below, refuse_unpaired
 from adapt.errors import DataError
 from adapt.formats import read_image, read_label_map
@@ -50,6 +51,9 @@ def find_pairs(settings: MicroscopyData, root: Path) -> dict[str, tuple[Path, Pa
         images_below, settings.image_suffix, without=(settings.label_suffix, *CELLPOSE_RESULTS) if shared else ()
     )
     _refuse_pickles(images, labels, labels_below, settings)
+    if images and not labels:
+        ending = f", whose name ends in data.label_suffix={settings.label_suffix}," if settings.label_suffix else ""
+        raise DataError(f"{labels_below}: no label{ending} is in data.label_folder; {KINDS} are read")
     refuse_unpaired(images, labels, root, kinds=KINDS)
     return {name: (images[name], labels[name]) for name in sorted(images)}
 
@@ -87,8 +91,8 @@ def _refuse_pickles(images: dict[str, Path], labels: dict[str, Path], folder: Pa
 
 
 def files_of(path: Path) -> list[Path]:
-    """The file itself, or every file below a folder."""
-    return files_below(path) if path.is_dir() else [path]
+    """The file itself, or every file below a folder; none of what is missing, which reading the case tells."""
+    return [path] if path.is_file() else files_below(path)
 
 
 @contextmanager
@@ -135,11 +139,7 @@ def _checked(labels: PlaneStack, image: PlaneStack) -> PlaneStack:
             f"{labels.source}: a label map has one channel, this one has {labels.length('C')}; store label values, "
             "not colours"
         )
-    if labels.size != image.size:
-        raise DataError(
-            f"{image.source}: shapes differ: image {image.size}, label {labels.size} (rows, columns); both must show "
-            "the same pixels"
-        )
+    refuse_other_size(labels.size, image.size, source=labels.source)
     for axis in "TZ":
         if labels.length(axis) not in (1, image.length(axis)):
             raise DataError(

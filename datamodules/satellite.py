@@ -76,6 +76,8 @@ def _label_paths(images: Mapping[str, Path], root: Path, settings: SatelliteData
     place = root / settings.label_path
     if place.is_file():
         return dict.fromkeys(images, place), True
+    if _is_vector(place) and not place.is_dir():
+        raise DataError(f"data.label_path: no file {place}; correct it, or name a folder")
     found = _by_stem(existing_folder(root, settings.label_path, "data.label_path"), (*VECTORS, *geotiff.SUFFIXES))
     single = next(iter(found.values())) if len(found) == 1 else None
     if single is not None and _is_vector(single):

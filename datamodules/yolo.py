@@ -8,12 +8,11 @@ import numpy as np
 
 from adapt.datamodules.objects import large_objects
 from adapt.datamodules.pairing import by_name, case_group, existing_folder, files_below, refuse_unpaired
-from adapt.datamodules.source import Case, Source
+from adapt.datamodules.source import Case, Source, one_image
 from adapt.errors import DataError
 from adapt.formats import image as image_format
 from adapt.formats import rasterise_outline, read_image, read_yolo_labels, read_yolo_names
 from adapt.recipe import YoloData
-from adapt.samples import Sample
 
 NO_LABELS = ("classes", "notes", "readme", "labels")
 """Text files that tools put beside the labels."""
@@ -71,25 +70,12 @@ def read_case(
         DataError: unreadable, or with a line that is no outline of a known class.
     """
     image = read_image(image_path, max_pixels=settings.max_image_pixels)
-    objects = [] if label_path is None else read_yolo_labels(label_path, names)
-    wanted = [found for found in objects if not settings.categories or found.category in settings.categories]
+    labelled = [] if label_path is None else read_yolo_labels(label_path, names)
+    wanted = [found for found in labelled if not settings.categories or found.category in settings.categories]
     height, width = image.shape[:2]
     drawn = np.empty((len(wanted), height, width), dtype=bool)
     for mask, found in zip(drawn, wanted, strict=True):
         mask[:] = rasterise_outline(found.outline, height=height, width=width)
-    masks, categories, small = large_objects(
-        drawn, [found.category for found in wanted], min_pixels=settings.min_object_pixels
-    )
-    if not len(masks):
-        return Case(samples=[], empty_images=1, small_objects=small)
-    sample = Sample(
-        image=image,
-        masks=masks,
-        categories=categories,
-        group=case_group(name, settings.group_pattern),
-        spacing=(1.0, 1.0),
-        spacing_unit="px",
-        sample_id=name,
-        source=str(image_path),
-    )
-    return Case(samples=[sample], small_objects=small)
+    objects = large_objects(drawn, [found.category for found in wanted], min_pixels=settings.min_object_pixels)
+    group = case_group(name, settings.group_pattern)
+    return one_image(image, objects, group=group, sample_id=name, source=image_path)

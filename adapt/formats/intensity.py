@@ -1,9 +1,11 @@
-"""From stored numbers to the 0..255 that the model's normalisation expects."""
+"""From stored numbers to the 0..255 that the model's normalisation expects, and to label values."""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from adapt.errors import DataError
 
 
 def to_uint8(values: npt.NDArray[Any], *, low: float, high: float) -> npt.NDArray[np.uint8]:
@@ -33,3 +35,22 @@ def integral(values: npt.NDArray[Any]) -> npt.NDArray[np.integer] | None:
         return None
     rounded = np.rint(values)
     return rounded.astype(np.int64) if np.array_equal(rounded, values) else None
+
+
+def label_values(stored: npt.NDArray[Any], *, source: object) -> npt.NDArray[np.integer]:
+    """Label values as integers from 0.
+
+    Args:
+        stored: of any type.
+        source: of the map, for messages.
+
+    Raises:
+        DataError: a value is not whole, or below 0.
+    """
+    values = integral(stored)
+    if values is None:
+        odd = stored[~np.isfinite(stored) | (stored != np.rint(stored))]
+        raise DataError(f"{source}: label values are not whole numbers (first: {odd[0]:.6g}); store integers")
+    if values.min(initial=0) < 0:
+        raise DataError(f"{source}: label values start at 0, the least here is {values.min()}")
+    return values

@@ -51,7 +51,9 @@ def open_ome_zarr(
         group, metadata = _open(folder)
         datasets = metadata["multiscales"][0]["datasets"]
         if level >= len(datasets):
-            raise DataError(f"{folder}: has {len(datasets)} levels; set data.level=0 to {len(datasets) - 1}")
+            count = len(datasets)
+            has = f"{count} levels; set data.level=0 to {count - 1}" if count > 1 else "one level; set data.level=0"
+            raise DataError(f"{folder}: has {has}")
         return _stack(folder, group, metadata, level, max_pixels=max_pixels, wanted=axes, fill_missing=fill_missing)
 
 
