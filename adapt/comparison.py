@@ -79,7 +79,7 @@ def compare(
         lines = [*lines, ("training", str(training))]
     write_tables(results, scores, folder, facts=facts)
     print_table(results, Console())
-    (folder / GALLERY).mkdir()
+    (folder / GALLERY).mkdir(exist_ok=True)  # training may have left galleries of its epochs there
     by_id = dict(zip((data.store.rows[row]["sample_id"] for row in rows), rows, strict=True))
     pictures = draw_gallery(
         scores, count=settings.gallery, sample_of=lambda name: data.store.sample(by_id[name]), folder=folder / GALLERY

@@ -1,22 +1,31 @@
 """Train a segmenter, and leave its best weights in it."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.console import Console
 
 from adapt.build import count_epochs, make_loggers, make_task, make_trainer
 from adapt.callbacks.checkpoints import AtomicCheckpointIO, best_checkpoint, last_checkpoint
+from adapt.callbacks.galleries import EpochGalleries, GalleryEntry
 from adapt.callbacks.metrics_files import read_metrics
 from adapt.callbacks.progress import TrainingProgress
 from adapt.callbacks.throughput import Throughput
 from adapt.datamodules import SegmentationDataModule
+from adapt.evaluate import Measures, Picture, draw_gallery, score_samples
+from adapt.formats import decode_masks
 from adapt.recipe import Recipe
-from adapt.runs import CHECKPOINTS, MODEL, write_folder
+from adapt.runs import CHECKPOINTS, GALLERY, MODEL, write_folder
+from adapt.samples import Sample
 from adapt.segmenters import PromptableSegmenter
 from adapt.task import AdaptTask
+
+GALLERY_IMAGES = 6
+"""Pictures of a gallery during training, for each protocol."""
+GALLERY_PROTOCOLS = ("one_click", "box")
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,13 @@ def train(
         epochs=count_epochs(recipe, steps_per_epoch=steps_per_epoch),
         folder=folder,
         loggers=loggers,
-        callbacks=[last, *([best] if validated else []), throughput, TrainingProgress(console, throughput)],
+        callbacks=[
+            last,
+            *([best] if validated else []),
+            throughput,
+            TrainingProgress(console, throughput),
+            *_galleries(recipe, data, segmenter, folder=folder, device=device),
+        ],
         validated=validated,
     )
     task = make_task(recipe, segmenter, steps_per_epoch=steps_per_epoch)
@@ -79,6 +94,59 @@ def train(
         samples_per_second=throughput.samples_per_second,
         data_wait_share=throughput.wait_share,
         curves=_curves(folder),
+    )
+
+
+def _galleries(
+    recipe: Recipe, data: SegmentationDataModule, segmenter: PromptableSegmenter, *, folder: Path, device: torch.device
+) -> list[EpochGalleries]:
+    """The callback that draws some objects of the validation split, or of the training split if there is no other."""
+    settings = recipe.evaluation
+    if not settings.gallery_every:
+        return []
+    rows = data.rows(data.splits.validation) or data.rows(data.splits.train)
+    chosen = np.random.default_rng(recipe.seed).permutation(rows)[:GALLERY_IMAGES]
+    samples = [one_object(data.store.sample(int(row))) for row in chosen]
+    measures = Measures(clicks=settings.clicks, tolerance=settings.boundary_tolerance)
+
+    def draw(target: Path) -> list[GalleryEntry]:
+        scores = score_samples(
+            samples, {"tuned": segmenter}, protocols=GALLERY_PROTOCOLS, measures=measures, device=device
+        )
+        by_id = {sample.sample_id: sample for sample in samples}
+        drawn = draw_gallery(
+            [score for of_sample in scores for score in of_sample],
+            count=len(samples),
+            sample_of=by_id.__getitem__,
+            folder=target,
+        )
+        return [_entry(picture, by_id[picture.score.sample_id]) for picture in drawn]
+
+    return [EpochGalleries(draw, every=settings.gallery_every, folder=folder / GALLERY)]
+
+
+def one_object(sample: Sample) -> Sample:
+    """The sample with its largest object alone."""
+    largest = int(sample.masks.sum((1, 2)).argmax())
+    return replace(
+        sample,
+        masks=sample.masks[largest : largest + 1],
+        categories=sample.categories[largest : largest + 1],
+        cut=sample.cut[largest : largest + 1],
+    )
+
+
+def _entry(picture: Picture, sample: Sample) -> GalleryEntry:
+    height, width = sample.image.shape[:2]
+    return GalleryEntry(
+        picture=picture.path,
+        image=sample.image,
+        truth=sample.masks[0],
+        answer=decode_masks([picture.score.mask], height=height, width=width)[0],
+        sample_id=sample.sample_id,
+        category=sample.categories[0],
+        protocol=picture.protocol,
+        iou=picture.score.iou,
     )
 
 

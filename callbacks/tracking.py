@@ -4,6 +4,7 @@ import importlib.util
 import netrc
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -17,6 +18,8 @@ from adapt.recipe import WandbSettings
 
 if TYPE_CHECKING:
     import wandb
+
+    from adapt.callbacks.galleries import GalleryEntry
 
 PROBE_SECONDS, INIT_SECONDS, FINISH_SECONDS = 2.0, 5.0, 5.0
 """Together they stay below the 15 s that tracking may cost."""
@@ -117,6 +120,23 @@ def _stored_login(host: str) -> bool:
         return netrc.netrc(file).authenticators(host) is not None
     except (OSError, netrc.NetrcParseError):
         return False
+
+
+def log_gallery(run: "wandb.Run", entries: Sequence["GalleryEntry"], *, epoch: int) -> None:
+    """Images with truth and answer as layers that can be switched on and off, and a table of the same objects."""
+    import wandb
+
+    table = wandb.Table(columns=["epoch", "sample", "category", "prompt", "IoU", "picture"])
+    images = []
+    for entry in entries:
+        layers = {
+            name: {"mask_data": mask.astype("uint8"), "class_labels": {1: entry.category}}
+            for name, mask in (("truth", entry.truth), ("answer", entry.answer))
+        }
+        images.append(wandb.Image(entry.image, masks=layers, caption=f"{entry.sample_id}: IoU {entry.iou:.2f}"))
+        picture = wandb.Image(str(entry.picture))
+        table.add_data(epoch, entry.sample_id, entry.category, entry.protocol, entry.iou, picture)
+    run.log({"gallery": images, "gallery_objects": table})
 
 
 def tensorboard_logger(folder: Path) -> Logger:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adapt.datamodules.objects import named_values, some, split_objects
+from adapt.datamodules.objects import LISTED, named_values, some, split_objects
 from adapt.datamodules.pairing import case_group, existing_folder, refuse_unpaired
 from adapt.datamodules.source import Case, Source
 from adapt.errors import DataError
 from adapt.formats import (
     Volume,
     integral,
+    narrowest,
     percentile_range,
     read_dicom_series,
     read_itk,
@@ -27,6 +29,7 @@ from adapt.recipe import HuWindow, MedicalData, Percentile
 from adapt.samples import Sample
 
 VOLUME = re.compile(r"(?P<name>.+?)\.(?P<format>nii|nii\.gz|nrrd|mha)", re.IGNORECASE)
+DICOM_SEG = re.compile(r"(?P<name>.+?)\.dcm", re.IGNORECASE)
 READERS = {"nii": read_nifti, "nii.gz": read_nifti, "nrrd": read_itk, "mha": read_itk}
 """Ending of a file's name to its reader."""
 HU_WINDOWS = {"soft_tissue": (-160.0, 240.0), "lung": (-1350.0, 150.0), "bone": (-500.0, 1300.0)}
@@ -35,30 +38,44 @@ PLANES = {"axial": 0, "coronal": 1, "sagittal": 2}
 """Axis of a `Volume` (superior, posterior, left) that the slices of a plane are stacked along."""
 
 
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """What is labelled in a volume; segments of a DICOM SEG may overlap, then there are several layers.
+
+    Attributes:
+        layers: (Z, Y, X) values.
+        structures: name and value of each structure; two structures may share a name, as two lesions do.
+    """
+
+    layers: list[npt.NDArray[np.integer]]
+    structures: list[tuple[str, int]]
+
+
 def medical_source(settings: MedicalData, root: Path) -> Source:
     """Pairs of image and label volumes below a folder.
 
     Images are NIfTI, NRRD or MetaImage files, or folders that hold one DICOM series; labels are files of the same
-    name, in any of these formats.
+    name, in any of these formats, or DICOM SEG: a file, or a folder that holds one.
 
     Raises:
         DataError: a folder is missing or empty, or an image or label has no partner (all are listed).
     """
-    images = _volumes(existing_folder(root, settings.image_folder, "data.image_folder"), series=True)
-    labels = _volumes(existing_folder(root, settings.label_folder, "data.label_folder"), series=False)
+    images = _volumes(existing_folder(root, settings.image_folder, "data.image_folder"), VOLUME)
+    labels = _volumes(existing_folder(root, settings.label_folder, "data.label_folder"), VOLUME, DICOM_SEG)
     refuse_unpaired(images, labels, root, kinds="volumes (.nii, .nii.gz, .nrrd, .mha) or folders with a DICOM series")
-    inputs = [file for path in images.values() for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    both = (*images.values(), *labels.values())
     return Source(
-        inputs=[*inputs, *labels.values()],
+        inputs=[file for path in both for file in (sorted(path.iterdir()) if path.is_dir() else [path])],
         cases=[partial(read_case, name, images[name], labels[name], settings=settings) for name in sorted(images)],
     )
 
 
-def _volumes(folder: Path, *, series: bool) -> dict[str, Path]:
+def _volumes(folder: Path, *endings: re.Pattern[str]) -> dict[str, Path]:
+    """Name to file of an ending, or folder."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        match = VOLUME.fullmatch(path.name)
-        name = match["name"] if match else path.name if series and path.is_dir() else None
+        match = next((match for ending in endings if (match := ending.fullmatch(path.name))), None)
+        name = path.name if path.is_dir() else match["name"] if match else None
         if name is None or path.name.startswith("."):
             continue
         if name in found:
@@ -74,49 +91,63 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Medica
         DataError: unreadable, image and label of different geometry, NaN or infinite voxels, label values
             that are not whole or not named, or no labelled voxel.
     """
-    image = read_dicom_series(image_path) if image_path.is_dir() else _read(image_path, channel=settings.channel)
-    label = _read(label_path, channel=None)
-    difference = same_geometry(image, label)
-    if difference is not None:
-        raise DataError(f"{name}: image and label do not match: {difference}. Resample the label to the image")
-    bad = int(np.count_nonzero(~np.isfinite(image.voxels)))
-    if bad:
-        raise DataError(f"{image.source}: {bad} of {image.voxels.size} voxels are NaN or infinite; replace them")
-    labels = _checked_labels(label, settings)
+    if label_path.is_dir() or DICOM_SEG.fullmatch(label_path.name):
+        image = _read_image(image_path, settings)
+        labels = _read_segments(label_path, image, settings)
+    else:
+        label = _read_label(label_path, settings)  # before the image: it shrinks to a byte a voxel
+        image = _read_image(image_path, settings)
+        difference = same_geometry(image, label)
+        if difference is not None:
+            raise DataError(f"{name}: image and label do not match: {difference}. Resample the label to the image")
+        labels = Labels([label.voxels], list(settings.labels.items()))
+        _refuse_unnamed(label, settings)
+    _refuse_not_finite(image)
     case = Case(samples=())
     group = case_group(name, settings.group_pattern)
     case.samples = _slices(name, group, image, labels, settings, case)
     return case
 
 
-def _read(path: Path, *, channel: int | None) -> Volume:
+def _read_image(path: Path, settings: MedicalData) -> Volume:
+    if path.is_dir():
+        return read_dicom_series(path, max_voxels=settings.max_voxels)
+    return _read(path, settings, channel=settings.channel)
+
+
+def _read(path: Path, settings: MedicalData, *, channel: int | None) -> Volume:
     match = VOLUME.fullmatch(path.name)
     assert match is not None  # `_volumes` lists no other file
-    return READERS[match["format"].lower()](path, channel=channel)
+    return READERS[match["format"].lower()](path, channel=channel, max_voxels=settings.max_voxels)
 
 
 def _slices(
-    name: str, group: str, image: Volume, labels: npt.NDArray[np.integer], settings: MedicalData, case: Case
+    name: str, group: str, image: Volume, labels: Labels, settings: MedicalData, case: Case
 ) -> Iterator[Sample]:
     """The slices with objects, one at a time; counts what is left out in `case`."""
     windows = _windows(image, settings.intensity)
     axis = PLANES[settings.plane]
     row, column = np.delete(image.spacing, axis)
     for index in range(image.voxels.shape[axis]):
-        masks, categories, small = split_objects(
-            _slice(labels, axis, index),
-            settings.labels,
-            by_component=settings.objects == "component",
-            min_pixels=settings.min_object_pixels,
-        )
-        case.small_objects += small
+        found = [
+            split_objects(
+                _slice(layer, axis, index),
+                {structure: value},
+                by_component=settings.objects == "component",
+                min_pixels=settings.min_object_pixels,
+            )
+            for layer in labels.layers
+            for structure, value in labels.structures
+        ]
+        masks = np.concatenate([masks for masks, _, _ in found])
+        case.small_objects += sum(small for _, _, small in found)
         if not len(masks):
             case.empty_images += 1
             continue
         yield Sample(
             image=_channels(image.voxels, axis, index, windows, neighbours=settings.channels == "neighbours"),
             masks=masks,
-            categories=categories,
+            categories=tuple(category for _, categories, _ in found for category in categories),
             group=group,
             spacing=(float(row), float(column)),
             spacing_unit="mm",
@@ -140,27 +171,79 @@ def _channels(
 
 def _slice(voxels: npt.NDArray[Any], axis: int, index: int) -> npt.NDArray[Any]:
     """One slice as it is looked at: anterior or superior on top."""
-    plane: npt.NDArray[Any] = voxels.take(index, axis=axis)
+    plane: npt.NDArray[Any] = np.moveaxis(voxels, axis, 0)[index]
     return plane if axis == 0 else plane[::-1]
 
 
-def _checked_labels(label: Volume, settings: MedicalData) -> npt.NDArray[np.integer]:
+def _read_label(path: Path, settings: MedicalData) -> Volume:
+    """Label values as integers in as few bytes as they need.
+
+    Raises:
+        DataError: unreadable, or a value that is not whole.
+    """
+    label = _read(path, settings, channel=None)
     values = integral(label.voxels)
-    if values is None:
-        odd = label.voxels[~np.isfinite(label.voxels) | (label.voxels != np.rint(label.voxels))]
+    if values is None:  # a fraction, NaN, infinite, or larger than any integer type holds
+        odd = next(v for plane in label.voxels for v in plane[(plane != np.rint(plane)) | ~(np.abs(plane) < 2.0**63)])
         raise DataError(
-            f"{label.source}: label values are not whole numbers (first: {odd.flat[0]:.6g}); "
+            f"{label.source}: label values are not whole numbers (first: {odd:.6g}); "
             "labels resampled with interpolation do this: resample them with nearest neighbour"
         )
-    present = [int(value) for value in np.unique(values) if value != 0]
+    return replace(label, voxels=values.astype(narrowest(values), copy=False))
+
+
+def _refuse_not_finite(image: Volume) -> None:
+    if np.issubdtype(image.voxels.dtype, np.integer):
+        return
+    bad = sum(int(np.count_nonzero(~np.isfinite(plane))) for plane in image.voxels)
+    if bad:
+        raise DataError(f"{image.source}: {bad} of {image.voxels.size} voxels are NaN or infinite; replace them")
+
+
+def _refuse_unnamed(label: Volume, settings: MedicalData) -> None:
+    present = {int(value) for plane in label.voxels for value in np.unique(plane)} - {0}
     strict = settings.other_labels == "error"
     if not named_values(present, settings.labels, others_are_errors=strict, source=label.source):
-        found = f"; it has the values {some(present)}" if present else ""
+        found = f"; it has the values {some(sorted(present))}" if present else ""
+        raise DataError(_nothing_labelled(label.source, settings, found))
+
+
+def _read_segments(path: Path, image: Volume, settings: MedicalData) -> Labels:
+    """The segments of a DICOM SEG whose label is a name in `data.labels`, in upper or lower case.
+
+    Segments are numbered anew in every file, so their numbers say nothing.
+
+    Raises:
+        DataError: unreadable, not on the voxels of the image, or a segment without a name.
+    """
+    from adapt.formats.dicom_seg import read_dicom_seg  # needs an extra
+
+    if path.is_dir():
+        files = [file for file in sorted(path.iterdir()) if not file.name.startswith(".")]
+        if len(files) != 1:
+            raise DataError(f"{path}: holds {len(files)} files; a label folder holds one DICOM SEG file")
+        path = files[0]
+    segments = read_dicom_seg(path, like=image)
+    present = {int(value) for layer in segments.layers for plane in layer for value in np.unique(plane)} - {0}
+    known = {name.casefold(): name for name in settings.labels}
+    labels = {number: segments.names.get(number, "") for number in sorted(present)}
+    others = [f"{label!r} ({number})" for number, label in labels.items() if label.casefold() not in known]
+    if others and settings.other_labels == "error":
         raise DataError(
-            f"{label.source}: no voxel is labelled {' or '.join(settings.labels)}{found}. "
-            "Remove the case, or correct data.labels"
+            f"{path}: segments {', '.join(others[:LISTED])}{' …' if len(others) > LISTED else ''} are not named in "
+            f"data.labels ({', '.join(settings.labels)}). Name them as the file does, or set data.other_labels=ignore"
         )
-    return values
+    structures = [(known[label.casefold()], number) for number, label in labels.items() if label.casefold() in known]
+    if not structures:
+        found = f"; it has the segments {', '.join(others[:LISTED])}" if others else ""
+        raise DataError(_nothing_labelled(path, settings, found))
+    return Labels(segments.layers, structures)
+
+
+def _nothing_labelled(source: Path, settings: MedicalData, found: str) -> str:
+    return (
+        f"{source}: no voxel is labelled {' or '.join(settings.labels)}{found}. Remove the case, or correct data.labels"
+    )
 
 
 def _windows(image: Volume, intensity: HuWindow | Percentile) -> list[tuple[float, float]]:

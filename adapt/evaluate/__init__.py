@@ -1,6 +1,6 @@
 """How much better the tuned model is than the untouched one, and how sure we are."""
 
-from adapt.evaluate.gallery import draw_gallery
+from adapt.evaluate.gallery import Picture, draw_gallery
 from adapt.evaluate.html import ReportFacts, write_report
 from adapt.evaluate.results import Results, summarise
 from adapt.evaluate.scoring import Measures, ObjectScore, score_samples
@@ -10,6 +10,7 @@ __all__ = [
     "MODELS",
     "Measures",
     "ObjectScore",
+    "Picture",
     "ReportFacts",
     "Results",
     "draw_gallery",

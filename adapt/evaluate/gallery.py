@@ -26,12 +26,22 @@ RANKS = ("worst", "middle", "best")
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A written picture and what it shows."""
+    """A written picture and what it shows.
+
+    Attributes:
+        score: of the object, by the model that ranks it.
+        rank: worst, middle or best.
+    """
 
     path: Path
-    protocol: str
+    score: ObjectScore
     rank: str
     text: str
+
+    @property
+    def protocol(self) -> str:
+        """How the object was prompted."""
+        return self.score.protocol
 
 
 def draw_gallery(
@@ -63,7 +73,7 @@ def draw_gallery(
             write_file(path, lambda file, picture=picture: picture.save(file, format="PNG"))  # type: ignore[misc]
             ious = ", ".join(f"{MODELS[key]} {shown[key].iou:.2f}" for key in shown)
             text = f"{score.category} in {score.sample_id}: IoU {ious}"
-            pictures.append(Picture(path=path, protocol=protocol, rank=rank, text=text))
+            pictures.append(Picture(path=path, score=score, rank=rank, text=text))
     return pictures
 
 

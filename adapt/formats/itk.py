@@ -12,7 +12,8 @@ import SimpleITK as sitk
 
 from adapt.errors import DataError
 from adapt.files import write_file
-from adapt.formats.volume import Volume, normalise_orientation, pick_channel
+from adapt.formats.intensity import narrowest
+from adapt.formats.volume import Volume, checked_channel, normalise_orientation, refuse_larger
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """ITK's world points to Left, Posterior, Superior, NIfTI's to Right, Anterior, Superior."""
@@ -29,6 +30,11 @@ def quiet_itk() -> Iterator[None]:
         sitk.ProcessObject.SetGlobalWarningDisplay(warned)
 
 
+def reason(error: RuntimeError) -> str:
+    """The last line of ITK's message; those before it tell of its own source files."""
+    return str(error).strip().splitlines()[-1].strip()
+
+
 def itk_volume(image: sitk.Image, *, source: Path, channel: int | None = None) -> Volume:
     """A reoriented volume from a 3D image of SimpleITK; of several components one must be chosen.
 
@@ -37,34 +43,45 @@ def itk_volume(image: sitk.Image, *, source: Path, channel: int | None = None) -
     """
     if image.GetDimension() != 3:
         raise DataError(f"{source}: is {image.GetDimension()}-dimensional {image.GetSize()}; a 3D volume is needed")
-    values = sitk.GetArrayFromImage(image)  # (z, y, x), and the components last
-    if image.GetNumberOfComponentsPerPixel() == 1:
-        values = values[..., None]
-    stored = pick_channel(values, channel, source=source).transpose(2, 1, 0)
+    components = image.GetNumberOfComponentsPerPixel()
+    chosen = checked_channel(components, channel, source=source)
+    values = sitk.GetArrayViewFromImage(image)  # (z, y, x), and the components last
+    if components > 1:
+        values = values[..., chosen]
+    # ITK widens the 16 bits of a CT; the copy is narrow again, and the image can go.
+    values = values.astype(narrowest(values) if np.issubdtype(values.dtype, np.integer) else values.dtype)
     affine = np.eye(4)
     affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     affine[:3, 3] = image.GetOrigin()
-    return normalise_orientation(stored, LPS_TO_RAS @ affine, source=source)
+    return normalise_orientation(values.transpose(2, 1, 0), LPS_TO_RAS @ affine, source=source)
 
 
-def read_itk(path: Path, *, channel: int | None = None) -> Volume:
+def read_itk(path: Path, *, channel: int | None = None, max_voxels: int | None = None) -> Volume:
     """A NRRD or MetaImage volume, reoriented.
 
     Args:
         path: of the file.
         channel: which component, of a file with several.
+        max_voxels: what claims to have more is refused by its header; None: any size.
 
     Raises:
-        DataError: missing, unreadable, not 3D, or with several components and none chosen.
+        DataError: missing, unreadable, too large, not 3D, or with several components and none chosen.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
         with quiet_itk():
+            header = sitk.ImageFileReader()
+            header.SetFileName(str(path))
+            header.ReadImageInformation()
+            components = header.GetNumberOfComponents()
+            size = header.GetSize() if components == 1 else (*header.GetSize(), components)
+            refuse_larger(size, max_voxels, source=path)
             image = sitk.ReadImage(str(path))
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].strip()
-        raise DataError(f"{path}: cannot be read as a volume ({reason}); copy or convert the file again") from None
+        raise DataError(
+            f"{path}: cannot be read as a volume ({reason(error)}); copy or convert the file again"
+        ) from None
     return itk_volume(image, source=path, channel=channel)
 
 

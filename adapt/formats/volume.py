@@ -1,5 +1,6 @@
 """A volume in one orientation, with what is needed to undo it."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ class Volume:
     on the left. An oblique volume keeps its grid; its axes are the nearest ones.
 
     Attributes:
-        voxels: (Z, Y, X) array.
+        voxels: (Z, Y, X) array; most often a view of what was read, with strides in any order.
         affine: (4, 4) float64; maps voxel indices (x, y, z, 1) of this array to millimetres in RAS+ (NIfTI's world).
         stored_orientation: (3, 2) nibabel orientation of the axes as they were stored.
         source: the file or folder it was read from.
@@ -42,15 +43,18 @@ class Volume:
 
     def in_stored_order(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """A (Z, Y, X) array of this volume with the axes (x, y, z) and directions of the stored file."""
+        return np.ascontiguousarray(self._stored_view(values))
+
+    def _stored_view(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         back = nibabel.orientations.ornt_transform(LPS, self.stored_orientation)
-        return np.ascontiguousarray(nibabel.orientations.apply_orientation(values.transpose(2, 1, 0), back))
+        view: npt.NDArray[Any] = nibabel.orientations.apply_orientation(values.transpose(2, 1, 0), back)
+        return view
 
     @property
     def stored_affine(self) -> npt.NDArray[np.float64]:
         """(4, 4) affine of the stored array, RAS+ millimetres."""
         there = nibabel.orientations.ornt_transform(self.stored_orientation, LPS)
-        stored_shape = self.in_stored_order(self.voxels).shape
-        undo = np.linalg.inv(nibabel.orientations.inv_ornt_aff(there, stored_shape))
+        undo = np.linalg.inv(nibabel.orientations.inv_ornt_aff(there, self._stored_view(self.voxels).shape))
         return np.asarray(self.affine @ undo)
 
 
@@ -60,26 +64,37 @@ def normalise_orientation(stored: npt.NDArray[Any], affine: npt.NDArray[np.float
     there = nibabel.orientations.ornt_transform(orientation, LPS)
     voxels = nibabel.orientations.apply_orientation(stored, there).transpose(2, 1, 0)
     return Volume(
-        voxels=np.ascontiguousarray(voxels),
+        voxels=voxels,
         affine=affine @ nibabel.orientations.inv_ornt_aff(there, stored.shape),
         stored_orientation=orientation,
         source=source,
     )
 
 
-def pick_channel(values: npt.NDArray[Any], channel: int | None, *, source: Path) -> npt.NDArray[Any]:
-    """One channel of an array (..., C); the only one needs no choice.
+def checked_channel(count: int, channel: int | None, *, source: Path) -> int:
+    """The index of the chosen one of `count` channels; the only one needs no choice.
 
     Raises:
         DataError: several channels and none chosen, or one that is not there.
     """
-    count = values.shape[-1]
     if channel is None and count > 1:
         raise DataError(f"{source}: holds {count} channels; choose one: data.channel=0 to {count - 1}")
     if channel is not None and channel >= count:
         raise DataError(f"{source}: has no channel {channel}, it holds {count}; set data.channel=0 to {count - 1}")
-    chosen: npt.NDArray[Any] = values[..., channel or 0]
-    return chosen
+    return channel or 0
+
+
+def refuse_larger(shape: tuple[int, ...], max_voxels: int | None, *, source: Path) -> None:
+    """Check a shape against a limit, before anything of this size is decoded.
+
+    Raises:
+        DataError: more voxels than the limit; None is no limit.
+    """
+    if max_voxels is not None and math.prod(shape) > max_voxels:
+        raise DataError(
+            f"{source}: {' x '.join(map(str, shape))} voxels are more than data.max_voxels ({max_voxels:,}); "
+            "raise it, or crop the volume"
+        )
 
 
 def same_geometry(first: Volume, second: Volume) -> str | None:

@@ -154,6 +154,9 @@ class EvaluationSettings(Settings):
         None, gt=0, description="Distance of borders that still counts as right (mm, m, um or px); null: two pixels."
     )
     bootstrap_samples: int = Field(10_000, ge=100, description="Resamples of the test groups for the interval.")
+    gallery_every: int = Field(
+        10, ge=0, description="Epochs between galleries of some validation objects during training; 0: none."
+    )
     gallery: int = Field(12, ge=0, description="Test objects drawn into the gallery: worst, middle and best.")
 
     @field_validator("protocols")

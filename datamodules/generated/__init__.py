@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapt.datamodules.generated import ct, nuclei, scene, shapes
+from adapt.datamodules.generated import ct, ct_dicom, nuclei, scene, shapes
 from adapt.errors import DataError
 from adapt.files import permissions
 
@@ -34,6 +34,7 @@ class Generated:
 
 GENERATED = {
     "adapt:ct_phantom": Generated("medical", 2, ct.write_ct_phantom),
+    "adapt:ct_phantom_dicom": Generated("medical", 1, ct_dicom.write_ct_phantom_dicom),
     "adapt:satellite_scenes": Generated("satellite", 1, scene.write_satellite_scenes),
     "adapt:nuclei": Generated("microscopy", 1, nuclei.write_nuclei),
     "adapt:nuclei_zarr": Generated("microscopy", 1, nuclei.write_nuclei_zarr),

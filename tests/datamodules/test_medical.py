@@ -1,7 +1,10 @@
 """Volumes become slices as radiologists look at them, and every unusable case says what to do."""
 
+import gzip
 import io
 import re
+import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from adapt.datamodules import Case, split_groups
 from adapt.datamodules.medical import medical_source
 from adapt.datamodules.store import open_or_make
 from adapt.errors import DataError
-from adapt.formats import read_nifti, write_itk
+from adapt.formats import read_nifti, write_itk, write_nifti
 from adapt.recipe import HuWindow, MedicalData, Percentile, SplitSettings
 
 Array = npt.NDArray[Any]
@@ -350,7 +353,7 @@ def test_voxels_that_are_not_finite_are_refused(tmp_path: Path, bad: float) -> N
     assert "p1.nii.gz: 2 of 315 voxels are NaN or infinite; replace them" in _refused(tmp_path)
 
 
-@pytest.mark.parametrize(("bad", "shown"), [(0.5, "0.5"), (np.nan, "nan")])
+@pytest.mark.parametrize(("bad", "shown"), [(0.5, "0.5"), (np.nan, "nan"), (-np.inf, "-inf"), (1e30, "1e+30")])
 def test_label_values_that_are_not_whole_are_refused(tmp_path: Path, bad: float, shown: str) -> None:
     label = _label().astype(np.float32)
     label[1, 2, 3] = bad
@@ -474,3 +477,79 @@ def test_one_volume_of_a_4d_image_is_cut(tmp_path: Path) -> None:
     assert "choose one: data.channel=0 to 1" in _refused(tmp_path)
     first, second = (_read(tmp_path, channel=channel).samples[0].image for channel in (0, 1))
     np.testing.assert_array_equal(first, 255 - second)
+
+
+def test_a_scaled_volume_is_prepared_without_copies_of_it(tmp_path: Path) -> None:
+    """What is stored, what is scaled, a byte a voxel for the label; not a float64 of each."""
+    shape = (96, 96, 96)
+    voxels = int(np.prod(shape))
+    image = nibabel.Nifti1Image(np.full(shape, 1024, dtype=np.int16), AFFINE)
+    content = bytearray(image.to_bytes())
+    content[112:120] = struct.pack("<ff", 1.0, -1024.0)  # slope and intercept
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "images" / "p1.nii.gz").write_bytes(gzip.compress(content))
+    label = np.zeros(shape, dtype=np.uint8)
+    label[10:20, 10:20] = 1
+    _write(tmp_path / "labels" / "p1.nii.gz", label)
+    [read] = medical_source(_settings(tmp_path), tmp_path).cases
+    tracemalloc.start()
+    try:
+        for _ in read().samples:
+            pass
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < voxels * (2 + 2 + 1) + 2**20  # bytes a voxel; a slice of this size needs less than 1 MiB
+
+
+@pytest.mark.parametrize("kind", ["images", "labels"])
+def test_volumes_larger_than_the_limit_are_refused(tmp_path: Path, kind: str) -> None:
+    _write_pair(tmp_path, _image(), _label())
+    _write(tmp_path / kind / "p1.nii.gz", np.zeros((20, 7, 5), dtype=np.int16))
+    message = _refused(tmp_path, max_voxels=_image().size)
+    assert f"{kind}/p1.nii.gz: 20 x 7 x 5 voxels are more than data.max_voxels (315)" in message
+
+
+@pytest.mark.parametrize("ending", ["nii", "nii.gz", "nrrd", "mha"])
+@pytest.mark.parametrize("name", ["Größe 3", "影像", "a.b (1) [x] %20"])
+def test_names_and_folders_may_have_any_letters(tmp_path: Path, ending: str, name: str) -> None:
+    root = tmp_path / f"Müllers {name}"
+    _write_pair(tmp_path / "plain", _image(), _label())
+    volume = read_nifti(tmp_path / "plain" / "images" / "p1.nii.gz")
+    for kind, values in (("images", volume.voxels), ("labels", np.ones_like(volume.voxels))):
+        (root / kind).mkdir(parents=True)
+        write = write_nifti if ending.startswith("nii") else write_itk
+        write(root / kind / f"{name}.{ending}", values, like=volume)
+    for one, other in zip(_read(root).samples, _read(tmp_path / "plain").samples, strict=True):
+        assert one.group == name
+        np.testing.assert_array_equal(one.image, other.image)
+
+
+@pytest.mark.parametrize("name", ["Größe 3", "影像", "a.b (1) [x] %20"])
+def test_names_of_a_series_may_have_any_letters(tmp_path: Path, name: str) -> None:
+    _write_series(tmp_path / "images" / name, _image())
+    _write(tmp_path / "labels" / f"{name}.nii.gz", _label())
+    assert {sample.group for sample in _read(tmp_path).samples} == {name}
+
+
+def test_a_folder_linked_into_itself_is_told_as_unpaired(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _image(), _label())
+    (tmp_path / "images" / "again").symlink_to(tmp_path / "images", target_is_directory=True)
+    (tmp_path / "images" / "loop").symlink_to(tmp_path / "images" / "loop")  # leads nowhere, has no ending
+    assert "1 images without a label of the same name: again" in _refused(tmp_path)
+
+
+def test_a_volume_that_is_linked_to_itself_is_named(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _image(), _label())
+    (tmp_path / "images" / "p1.nii.gz").unlink()
+    (tmp_path / "images" / "p1.nii.gz").symlink_to(tmp_path / "images" / "p1.nii.gz")
+    assert "p1.nii.gz: cannot be read as NIfTI" in _refused(tmp_path)
+
+
+def test_a_2d_image_is_one_slice(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _image()[:, :, 3], _label()[:, :, 3])
+    _write_pair(tmp_path / "volume", _image()[:, :, 3:4], _label()[:, :, 3:4])
+    [one], [other] = _read(tmp_path).samples, _read(tmp_path / "volume").samples
+    np.testing.assert_array_equal(one.image, other.image)
+    assert one.masks.all()

@@ -91,7 +91,7 @@ def _scores(*models: str, category: str = "liver", sample_id: str = "s1") -> lis
 def _picture(folder: Path, text: str = "liver in a/s1") -> Picture:
     path = folder / "one_click_01_worst.png"
     Image.new("RGB", (40, 20), (46, 204, 113)).save(path)
-    return Picture(path=path, protocol="one_click", rank="worst", text=text)
+    return Picture(path=path, score=_scores("tuned")[0], rank="worst", text=text)
 
 
 def _report(

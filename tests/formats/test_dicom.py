@@ -9,6 +9,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import numpy.typing as npt
+import pydicom
 import pytest
 import SimpleITK as sitk
 
@@ -187,6 +188,131 @@ def test_slices_of_different_size_are_refused(tmp_path: Path) -> None:
 def test_slices_that_do_not_stack_to_a_box_are_refused(tmp_path: Path, positions: list[tuple[float, ...]]) -> None:
     with pytest.raises(DataError, match="ct: slices"):
         read_dicom_series(_write_series(tmp_path / "ct", positions=positions))
+
+
+def test_a_series_with_too_many_voxels_is_refused_by_its_headers(tmp_path: Path) -> None:
+    folder = _write_series(tmp_path / "ct")
+    for path in folder.iterdir():  # rows and columns of each slice: 60,000
+        file = pydicom.dcmread(path)
+        file.Rows = file.Columns = 60_000
+        file.save_as(path)
+    with pytest.raises(DataError, match=r"60000 x 60000 x 6 voxels are more than data\.max_voxels \(2,000,000,000\)"):
+        read_dicom_series(folder, max_voxels=2_000_000_000)
+
+
+def test_slices_at_one_place_are_refused_by_name(tmp_path: Path) -> None:
+    folder = _write_series(tmp_path / "ct")
+    twice = pydicom.dcmread(folder / "slice_003.dcm")
+    twice.SOPInstanceUID = twice.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4.99"
+    twice.save_as(folder / "copy.dcm")
+    with pytest.raises(DataError, match=r"ct: slices lie at one place, .*: copy\.dcm and slice_003\.dcm;"):
+        read_dicom_series(folder)
+
+
+def test_two_slices_at_one_place_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="ct: slices lie at one place"):
+        read_dicom_series(_write_series(tmp_path / "ct", HOUNSFIELD[:2], positions=[(0, 0, 0)] * 2))
+
+
+def test_slices_of_two_distances_are_refused(tmp_path: Path) -> None:
+    positions = [(0, 0, 2.5 * index + max(index - 3, 0) * 1.5) for index in range(6)]
+    with pytest.raises(DataError, match=r"not evenly spaced: 2\.5 mm apart, but 4 mm between slices 4 and 5 of 6"):
+        read_dicom_series(_write_series(tmp_path / "ct", positions=positions))
+
+
+def test_slices_of_two_directions_are_refused(tmp_path: Path) -> None:
+    folder = _write_series(tmp_path / "ct", HOUNSFIELD[:4])
+    _write_series(folder, HOUNSFIELD[:1], directions=(1, 0, 0, 0, 0, -1), prefix="scout")
+    with pytest.raises(DataError, match="ct: slices lie in different directions; keep those of one direction"):
+        read_dicom_series(folder)
+
+
+def test_two_studies_in_a_folder_are_refused(tmp_path: Path) -> None:
+    folder = _write_series(tmp_path / "ct")
+    _write_series(folder, series="1.2.9.5", prefix="later")
+    for path in folder.glob("later*"):
+        file = pydicom.dcmread(path)
+        file.StudyInstanceUID = "1.2.9"
+        file.save_as(path)
+    with pytest.raises(DataError, match=r"ct: holds 2 DICOM series \(1\.2\.3\.4, 1\.2\.9\.5\); keep one a folder"):
+        read_dicom_series(folder)
+
+
+def test_other_dicom_beside_the_slices_is_named(tmp_path: Path) -> None:
+    folder = _write_series(tmp_path / "ct")
+    file = pydicom.dcmread(folder / "slice_000.dcm")
+    del file.PixelData, file.Rows, file.Columns  # a report or plan has none
+    file.SOPClassUID = file.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.88.11"
+    file.save_as(folder / "report.dcm")
+    with pytest.raises(DataError, match=r"ct/report\.dcm: cannot be read as a slice of the series beside it"):
+        read_dicom_series(folder)
+
+
+def test_a_folder_that_contains_itself_is_read_once(tmp_path: Path) -> None:
+    folder = _write_series(tmp_path / "ct")
+    (folder / "again").symlink_to(folder, target_is_directory=True)
+    (folder / "loop").symlink_to(folder / "loop")
+    assert len(read_dicom_series(folder).voxels) == len(HOUNSFIELD)
+
+
+def test_each_slice_has_a_rescale_of_its_own(tmp_path: Path) -> None:
+    # As PET stores its activity.
+    folder = _write_series(tmp_path / "pet")
+    stored = []
+    for index, path in enumerate(sorted(folder.iterdir())):
+        file = pydicom.dcmread(path)
+        file.RescaleSlope, file.RescaleIntercept = index + 1, 0 if index % 2 else "0.5"
+        file.save_as(path)
+        stored.append(file.pixel_array * float(file.RescaleSlope) + float(file.RescaleIntercept))
+    np.testing.assert_allclose(read_dicom_series(folder).voxels, np.stack(stored))
+
+
+# --------------------------------------------------------------------------------- one image, many frames
+
+
+def _write_xray(folder: Path, photometric: str, *, frames: int = 1, series: str = "1.2.3.4") -> Path:
+    """Stored values 0..4095 that rise from left to right; no place in the patient."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = pydicom.Dataset()
+    file.file_meta = pydicom.dataset.FileMetaDataset()
+    file.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    file.SOPClassUID = pydicom.uid.DigitalXRayImageStorageForPresentation
+    file.SOPInstanceUID, file.StudyInstanceUID, file.SeriesInstanceUID = f"{series}.{frames}", "1.2.3", series
+    file.Modality, file.ImagerPixelSpacing = "DX", [0.2, 0.1]
+    file.Rows, file.Columns, file.SamplesPerPixel = 4, 5, 1
+    file.BitsAllocated, file.BitsStored, file.HighBit, file.PixelRepresentation = 16, 12, 11, 0
+    file.PhotometricInterpretation = photometric
+    if frames > 1:
+        file.NumberOfFrames = frames
+    file.PixelData = np.tile(np.array([0, 1000, 2000, 3000, 4095], dtype="<u2"), (frames, 4, 1)).tobytes()
+    file.save_as(folder / f"{frames}.dcm", enforce_file_format=True)
+    return folder
+
+
+def test_an_xray_is_a_volume_of_one_slice(tmp_path: Path) -> None:
+    volume = read_dicom_series(_write_xray(tmp_path / "xray", "MONOCHROME2"))
+    assert volume.voxels.shape == (1, 4, 5)
+    assert volume.voxels[0, 0].tolist() == [0, 1000, 2000, 3000, 4095]
+    assert volume.spacing[1:] == pytest.approx((0.2, 0.1))
+
+
+def test_an_xray_whose_low_values_are_bright_is_turned_round(tmp_path: Path) -> None:
+    volume = read_dicom_series(_write_xray(tmp_path / "xray", "MONOCHROME1"))
+    assert volume.voxels[0, 0].tolist() == [4095, 3095, 2095, 1095, 0]  # of 12 bits
+
+
+def test_images_without_a_place_are_no_stack(tmp_path: Path) -> None:
+    folder = _write_xray(tmp_path / "xray", "MONOCHROME2")
+    (folder / "1.dcm").rename(folder / "first.dcm")
+    _write_xray(folder, "MONOCHROME2")
+    with pytest.raises(DataError, match="xray: 2 of 2 files do not say where they lie"):
+        read_dicom_series(folder)
+
+
+def test_many_frames_in_a_file_are_refused(tmp_path: Path) -> None:
+    folder = _write_xray(tmp_path / "cine", "MONOCHROME2", frames=3)
+    with pytest.raises(DataError, match=r"3\.dcm: holds 3 frames \(multi-frame DICOM\).* for example with dcm2niix"):
+        read_dicom_series(folder)
 
 
 @pytest.mark.shared_data

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from adapt.formats import integral, percentile_range, to_uint8
+from adapt.errors import DataError
+from adapt.formats import integral, label_values, narrowest, percentile_range, to_uint8
 
 
 @pytest.mark.parametrize(
@@ -67,8 +68,29 @@ def test_whole_numbers_are_kept(values: npt.NDArray[Any]) -> None:
         np.array([1.0, 1.0 + 1e-6]),
         np.array([0.0, np.nan]),
         np.array([0.0, np.inf]),
+        np.array([0.0, 1e30]),  # whole, but no integer type holds it
         np.array([1 + 0j]),
     ],
 )
 def test_other_numbers_are_not_rounded(values: npt.NDArray[Any]) -> None:
     assert integral(values) is None
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "kind"),
+    [(0, 255, np.uint8), (0, 256, np.int16), (-1, 1, np.int16), (-1024, 3071, np.int16), (0, 65535, np.uint16)],
+)
+def test_integers_fit_the_smallest_type(low: int, high: int, kind: type) -> None:
+    assert narrowest(np.array([low, high])) is kind
+
+
+def test_whole_floats_become_the_smallest_integers() -> None:
+    whole = integral(np.array([[0.0, 117.0], [3.0, 4.0]]))
+    assert whole is not None
+    assert whole.dtype == np.uint8
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.5, "0.5"), (np.nan, "nan"), (1e30, "1e\\+30")])
+def test_label_values_that_no_integer_holds_are_named(value: float, shown: str) -> None:
+    with pytest.raises(DataError, match=rf"a\.tif: label values are not whole numbers \(first: {shown}\)"):
+        label_values(np.array([[0, value]]), source="a.tif")

@@ -97,3 +97,26 @@ def test_a_file_cut_short_is_named(tmp_path: Path, ending: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.nrrd: no such file"):
         read_itk(tmp_path / "none.nrrd")
+
+
+CLAIMS = {
+    "nrrd": "NRRD0004\ntype: short\ndimension: 3\nspace: left-posterior-superior\nsizes: 100000 100000 100000\n"
+    "space directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)\nendian: little\nencoding: gzip\n\n",
+    "mha": "ObjectType = Image\nNDims = 3\nBinaryData = True\nCompressedData = True\nDimSize = 100000 100000 100000\n"
+    "ElementType = MET_SHORT\nElementDataFile = LOCAL\n",
+}
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_what_claims_too_many_voxels_is_refused_by_its_header(tmp_path: Path, ending: str) -> None:
+    (tmp_path / f"a.{ending}").write_bytes(CLAIMS[ending].encode() + bytes(64))
+    with pytest.raises(DataError, match=r"100000 x 100000 x 100000 voxels are more than data\.max_voxels"):
+        read_itk(tmp_path / f"a.{ending}", max_voxels=2_000_000_000)
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_all_components_count(tmp_path: Path, ending: str) -> None:
+    sitk.WriteImage(sitk.Compose(_image(), _image()), tmp_path / f"a.{ending}")
+    assert read_itk(tmp_path / f"a.{ending}", channel=0, max_voxels=VALUES.size * 2).voxels.size == VALUES.size
+    with pytest.raises(DataError, match="4 x 5 x 6 x 2 voxels are more"):
+        read_itk(tmp_path / f"a.{ending}", channel=0, max_voxels=VALUES.size * 2 - 1)

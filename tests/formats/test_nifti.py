@@ -1,8 +1,10 @@
 """NIfTI volumes read the same whatever the order of their axes, and go back as they were stored."""
 
+import contextlib
 import gzip
 import itertools
 import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import nibabel
 import numpy as np
 import numpy.typing as npt
 import pytest
+import SimpleITK as sitk
 
 from adapt.errors import DataError
 from adapt.formats import read_nifti, write_nifti
@@ -94,6 +97,56 @@ def test_the_scaling_of_the_header_is_applied(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_nifti(tmp_path / "a.nii").voxels, expected)
 
 
+@pytest.mark.parametrize(
+    ("stored", "slope", "intercept", "kind"),
+    [
+        (np.int16, 1.0, -1024.0, np.int16),  # -1024..-905: as most tools write a CT
+        (np.uint16, 1.0, -1024.0, np.int16),
+        (np.uint8, 2.0, 0.0, np.uint8),  # 0..238
+        (np.uint8, 1000.0, -7.0, np.int32),
+        (np.int16, -1.0, 0.0, np.int16),
+        (np.int16, 0.5, 0.0, np.float32),
+        (np.float32, 2.0, 1.0, np.float32),
+        (np.int32, 0.5, 0.0, np.float64),  # more digits than float32 has
+    ],
+)
+def test_scaled_values_take_no_more_memory_than_they_need(
+    tmp_path: Path, stored: type, slope: float, intercept: float, kind: type
+) -> None:
+    content = bytearray(nibabel.Nifti1Image(BASE.astype(stored), np.eye(4)).to_bytes())
+    content[112:120] = struct.pack("<ff", slope, intercept)
+    (tmp_path / "a.nii").write_bytes(content)
+    voxels = read_nifti(tmp_path / "a.nii").voxels
+    assert voxels.dtype == kind
+    expected = np.asarray(nibabel.load(tmp_path / "a.nii").dataobj)  # float64
+    np.testing.assert_array_equal(voxels, expected[::-1, ::-1, :].transpose(2, 1, 0))
+
+
+def test_other_byte_order_is_read_alike(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(BASE, np.eye(4))
+    for name, order in (("little.nii", "<"), ("big.nii.gz", ">")):
+        nibabel.save(nibabel.Nifti1Image(BASE, np.eye(4), image.header.as_byteswapped(order)), tmp_path / name)
+    little, big = read_nifti(tmp_path / "little.nii").voxels, read_nifti(tmp_path / "big.nii.gz").voxels
+    np.testing.assert_array_equal(little, big)
+    assert big.dtype.isnative
+
+
+def test_nifti_2_is_read_alike(tmp_path: Path) -> None:
+    nibabel.save(nibabel.Nifti2Image(BASE, np.eye(4)), tmp_path / "a.nii.gz")
+    expected = read_nifti(_save(tmp_path / "b.nii", BASE, np.eye(4))).voxels
+    np.testing.assert_array_equal(read_nifti(tmp_path / "a.nii.gz").voxels, expected)
+
+
+def test_a_changed_byte_of_a_gzip_file_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "a.nii.gz"
+    path.write_bytes(gzip.compress(nibabel.Nifti1Image(BASE, np.eye(4)).to_bytes(), compresslevel=0))
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1  # the length stays right, the checksum does not
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.nii\.gz: cannot be read as NIfTI \(CRC check failed"):
+        read_nifti(path)
+
+
 def test_integers_without_scaling_stay_integers(tmp_path: Path) -> None:
     voxels = read_nifti(_save(tmp_path / "a.nii", BASE, np.eye(4))).voxels
     assert np.issubdtype(voxels.dtype, np.integer)
@@ -117,10 +170,10 @@ def test_of_several_volumes_one_is_chosen(tmp_path: Path, shape: tuple[int, ...]
         read_nifti(path, channel=3)
 
 
-@pytest.mark.parametrize("shape", [(12, 10), (4, 5, 6, 2, 3)])
-def test_other_than_three_dimensions_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("shape", [(12,), (4, 5, 6, 2, 3)])
+def test_other_than_two_or_three_dimensions_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
     path = _save(tmp_path / "a.nii", np.zeros(shape, dtype=np.int16), np.eye(4))
-    with pytest.raises(DataError, match=rf"a\.nii: is {len(shape)}-dimensional .*a 3D volume is needed"):
+    with pytest.raises(DataError, match=rf"a\.nii: is {len(shape)}-dimensional .*a 2D image or 3D volume is needed"):
         read_nifti(path)
 
 
@@ -216,3 +269,72 @@ def test_the_same_volume_is_the_same_bytes(tmp_path: Path) -> None:
     content = (tmp_path / "b.nii.gz").read_bytes()
     assert content == (tmp_path / "c.nii.gz").read_bytes()
     assert content[4:8] == bytes(4)  # gzip's time stamp
+
+
+CLAIMED = r"32000 x 32000 x 32000 voxels are more than data\.max_voxels \(1,000,000\); raise it, or crop"
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_what_claims_too_many_voxels_is_refused_by_its_header(tmp_path: Path, name: str) -> None:
+    content = bytearray(nibabel.Nifti1Image(BASE, np.eye(4)).to_bytes())
+    content[DIM + 2 : DIM + 8] = struct.pack("<hhh", 32000, 32000, 32000)  # the most that NIfTI-1 can say
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    with pytest.raises(DataError, match=CLAIMED):
+        read_nifti(tmp_path / name, max_voxels=1_000_000)
+
+
+def test_a_nifti_2_file_can_claim_more_still(tmp_path: Path) -> None:
+    content = bytearray(nibabel.Nifti2Image(BASE, np.eye(4)).to_bytes())
+    content[24:48] = struct.pack("<qqq", *(100_000,) * 3)
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(content))
+    with pytest.raises(DataError, match=r"100000 x 100000 x 100000 voxels are more than data\.max_voxels"):
+        read_nifti(tmp_path / "a.nii.gz", max_voxels=2_000_000_000)
+
+
+def test_a_volume_as_large_as_the_limit_is_read(tmp_path: Path) -> None:
+    path = _save(tmp_path / "a.nii", BASE, np.eye(4))
+    assert read_nifti(path, max_voxels=BASE.size).voxels.size == BASE.size
+    with pytest.raises(DataError, match="4 x 5 x 6 voxels are more"):
+        read_nifti(path, max_voxels=BASE.size - 1)
+
+
+BOMB = 100 * 2**20
+"""Bytes that a file of 100 KB inflates to."""
+
+
+def _bomb(header: bytes) -> bytes:
+    return gzip.compress(header + bytes(BOMB))
+
+
+def _memory_of_reading(path: Path) -> int:
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(DataError):
+            read_nifti(path)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_more_than_the_header_claims_is_not_inflated(tmp_path: Path) -> None:
+    (tmp_path / "a.nii.gz").write_bytes(_bomb(nibabel.Nifti1Image(BASE, np.eye(4)).to_bytes()))
+    assert _memory_of_reading(tmp_path / "a.nii.gz") < 2**20
+    np.testing.assert_array_equal(read_nifti(tmp_path / "a.nii.gz").voxels, BASE[::-1, ::-1, :].transpose(2, 1, 0))
+
+
+@pytest.mark.parametrize("offset", [60 * 2**20, 90 * 2**20])
+def test_a_header_that_claims_to_be_long_is_not_held(tmp_path: Path, offset: int) -> None:
+    content = bytearray(nibabel.Nifti1Image(BASE, np.eye(4)).to_bytes()[:352])
+    content[VOX_OFFSET : VOX_OFFSET + 4] = struct.pack("<f", offset)
+    content[348] = 1  # an extension follows, which says how long it is and is longer
+    (tmp_path / "a.nii.gz").write_bytes(_bomb(bytes(content) + struct.pack("<ii", offset - 352, 6)))
+    assert _memory_of_reading(tmp_path / "a.nii.gz") < 2**20
+
+
+def test_a_2d_image_is_a_volume_of_one_slice(tmp_path: Path) -> None:
+    flat = sitk.GetImageFromArray(BASE[..., 0].T)  # rows, columns
+    flat.SetSpacing((0.5, 0.8))
+    sitk.WriteImage(flat, tmp_path / "a.nii.gz")
+    volume = read_nifti(tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(volume.voxels, BASE[..., 0].T[None])
+    assert volume.spacing[1:] == pytest.approx((0.8, 0.5))

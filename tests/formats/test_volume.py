@@ -79,6 +79,12 @@ def test_a_float32_affine_matches_its_float64() -> None:
     assert same_geometry(exact, rounded) is None
 
 
+def test_reorienting_copies_nothing() -> None:
+    stored = np.zeros(SHAPE, dtype=np.int16)
+    volume = normalise_orientation(stored, np.diag([0.5, 0.8, 3.0, 1.0]), source=Path("a"))
+    assert np.shares_memory(volume.voxels, stored)
+
+
 def test_voxel_indices_map_to_nibabels_millimetres() -> None:
     values = np.arange(np.prod(SHAPE)).reshape(SHAPE)
     affine = np.array([[0.0, 0.8, 0, 10], [0.5, 0, 0, -20], [0, 0, -3, 30], [0, 0, 0, 1]])  # axes anterior, right, down

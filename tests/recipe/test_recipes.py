@@ -81,4 +81,4 @@ def test_an_unknown_recipe_is_answered_with_the_nearest(name: str, hint: str) ->
         find_recipe(name)
     message = str(caught.value)
     assert message.startswith(f"no recipe {name!r}: ")
-    assert f"package. {hint}Packaged recipes: coco, folder, hub_dataset, " in message
+    assert f"package. {hint}Packaged recipes: coco, folder, hub_dataset, medical_2d, " in message

@@ -36,6 +36,7 @@ CutObjects = Annotated[
     Literal["keep", "drop"],
     Field(description="Objects that the border of a tile cuts: keep the part inside, or drop them."),
 ]
+MaxVoxels = Annotated[int, Field(ge=1, description="Larger volumes are refused before decoding.")]
 LabelValue = Annotated[int, Field(ge=1)]
 LabelKind = Literal["instances", "classes"]
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from adapt.recipe.data.fields import GroupPattern, LabelValue, MinObjectPixels, OnError, OtherLabels
+from adapt.recipe.data.fields import GroupPattern, LabelValue, MaxVoxels, MinObjectPixels, OnError, OtherLabels
 from adapt.recipe.settings import Settings
 
 WindowName = Literal["soft_tissue", "lung", "bone"]
@@ -50,10 +50,14 @@ class MedicalData(Settings):
     kind: Literal["medical"]
     root: str = Field(min_length=1, description="Folder that holds the images and labels; adapt:ct_phantom generates.")
     image_folder: str = Field("images", description="Below root: NIfTI, NRRD or MHA, or one DICOM series a folder.")
-    label_folder: str = Field("labels", description="Below root: label volumes of the same names (NIfTI, NRRD, MHA).")
+    label_folder: str = Field(
+        "labels", description="Below root: labels of the same names: NIfTI, NRRD, MHA or DICOM SEG."
+    )
     channel: int | None = Field(None, ge=0, description="Of image files with several volumes (4D): which, from 0.")
     labels: dict[str, LabelValue] = Field(
-        min_length=1, description="Name and value of each structure in the label volumes; 0 is background."
+        min_length=1,
+        description="Name and value of each structure in the label volumes; 0 is background. "
+        "Segments of a DICOM SEG go by their name.",
     )
     other_labels: OtherLabels = "error"
     intensity: HuWindow | Percentile = Field(discriminator="kind", description="How voxels become 0..255.")
@@ -65,6 +69,7 @@ class MedicalData(Settings):
         "component", description="An object is each connected region of a label in a slice, or the label as a whole."
     )
     min_object_pixels: MinObjectPixels = 16
+    max_voxels: MaxVoxels = 2_000_000_000
     on_error: OnError = "fail"
     group_pattern: GroupPattern = None
 
