@@ -45,8 +45,8 @@ def _starts(length: int, size: int, overlap: int) -> list[int]:
     return [*range(0, last, size - overlap), last]
 
 
-def cut_by_border(masks: npt.NDArray[np.bool_], tile: Tile, *, height: int, width: int) -> tuple[bool, ...]:
-    """Of each object of a tile, whether it reaches a side of the tile behind which the image goes on.
+def cut_by_border(masks: npt.NDArray[np.bool_], tile: Tile, *, height: int, width: int) -> npt.NDArray[np.bool_]:
+    """(N,) bool: whether an object of a tile reaches a side of the tile behind which the image goes on.
 
     Args:
         masks: (N, h, w) bool of the tile.
@@ -64,4 +64,4 @@ def cut_by_border(masks: npt.NDArray[np.bool_], tile: Tile, *, height: int, widt
     for side, goes_on in inside:
         if goes_on:
             cut |= side.any(1)
-    return tuple(cut.tolist())
+    return cut

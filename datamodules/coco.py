@@ -8,11 +8,10 @@ import numpy as np
 
 from adapt.datamodules.objects import large_objects
 from adapt.datamodules.pairing import case_group, existing_folder
-from adapt.datamodules.source import Case, Source
+from adapt.datamodules.source import Case, Source, one_image
 from adapt.errors import DataError
 from adapt.formats import CocoImage, rasterise, read_coco, read_image
 from adapt.recipe import CocoData
-from adapt.samples import Sample
 
 
 def coco_source(settings: CocoData, root: Path) -> Source:
@@ -33,9 +32,15 @@ def coco_source(settings: CocoData, root: Path) -> Source:
     names = [image.file_name for image in images]
     paths = [folder / name for name in names]
     faults = {
-        "are listed twice": sorted(name for name, count in Counter(names).items() if count > 1),
-        "lie outside the image folder": [str(p) for p in paths if not p.resolve().is_relative_to(folder.resolve())],
-        "are missing; set data.image_folder": [str(path) for path in paths if not path.is_file()],
+        "are listed twice; give each its own file_name": sorted(
+            name for name, count in Counter(names).items() if count > 1
+        ),
+        "lie outside the image folder; set data.image_folder": [
+            str(p) for p in paths if not p.resolve().is_relative_to(folder.resolve())
+        ],
+        "are missing; set data.image_folder, or remove them from the file": [
+            str(path) for path in paths if not path.is_file()
+        ],
     }
     for what, found in faults.items():
         if found:
@@ -55,7 +60,7 @@ def read_case(annotated: CocoImage, path: Path, *, settings: CocoData) -> Case:
     image = read_image(path, max_pixels=settings.max_image_pixels)
     size = (annotated.height, annotated.width)
     if image.shape[:2] != size:
-        raise DataError(f"{path}: is {image.shape[:2]}, but annotated as {size} (rows, columns)")
+        raise DataError(f"{path}: is {image.shape[:2]}, but annotated as {size} (rows, columns); export both again")
     wanted = [found for found in annotated.objects if not settings.categories or found.category in settings.categories]
     drawn = np.empty((len(wanted), *size), dtype=bool)
     for mask, found in zip(drawn, wanted, strict=True):
@@ -63,20 +68,6 @@ def read_case(annotated: CocoImage, path: Path, *, settings: CocoData) -> Case:
             mask[:] = rasterise(found.segmentation, height=size[0], width=size[1])
         except (ValueError, TypeError) as error:
             raise DataError(f"{path}: a segmentation of {found.category!r} cannot be drawn: {error}") from None
-    masks, categories, small = large_objects(
-        drawn, [found.category for found in wanted], min_pixels=settings.min_object_pixels
-    )
-    if not len(masks):
-        return Case(samples=[], empty_images=1, small_objects=small)
-    name = Path(annotated.file_name).with_suffix("").as_posix()
-    sample = Sample(
-        image=image,
-        masks=masks,
-        categories=categories,
-        group=case_group(name, settings.group_pattern),
-        spacing=(1.0, 1.0),
-        spacing_unit="px",
-        sample_id=annotated.file_name,
-        source=str(path),
-    )
-    return Case(samples=[sample], small_objects=small)
+    objects = large_objects(drawn, [found.category for found in wanted], min_pixels=settings.min_object_pixels)
+    group = case_group(Path(annotated.file_name).with_suffix("").as_posix(), settings.group_pattern)
+    return one_image(image, objects, group=group, sample_id=annotated.file_name, source=path)

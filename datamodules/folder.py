@@ -6,14 +6,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from adapt.datamodules.objects import label_map_objects, large_objects
-from adapt.datamodules.pairing import case_group, existing_folder, refuse_unpaired
-from adapt.datamodules.source import Case, Source
+from adapt.datamodules.objects import label_map_objects, large_objects, refuse_other_size
+from adapt.datamodules.pairing import by_name, case_group, existing_folder, files_ending, refuse_unpaired
+from adapt.datamodules.source import Case, Source, one_image
 from adapt.errors import DataError
 from adapt.formats import image as image_format
 from adapt.formats import read_image, read_label_map
 from adapt.recipe import FolderData
-from adapt.samples import Sample
 
 
 def folder_source(settings: FolderData, root: Path) -> Source:
@@ -22,10 +21,15 @@ def folder_source(settings: FolderData, root: Path) -> Source:
     Raises:
         DataError: a folder is missing or empty, or an image or label has no partner (all are listed).
     """
-    images = _images(existing_folder(root, settings.image_folder, "data.image_folder"))
+    images = _by_stem(existing_folder(root, settings.image_folder, "data.image_folder"))
     label_folder = existing_folder(root, settings.label_folder, "data.label_folder")
     masks = settings.label_kind == "masks"
-    labels = _folders(label_folder) if masks else _images(label_folder)
+    labels = _folders(label_folder) if masks else _by_stem(label_folder)
+    if images and masks and not labels:
+        raise DataError(
+            f"{label_folder}: holds no folder, but data.label_kind=masks reads one of the name of each image, with a "
+            "file for each object; set data.label_kind"
+        )
     refuse_unpaired(images, labels, root, kinds=f"{', '.join(image_format.SUFFIXES)} files")
     label_files = [file for path in labels.values() for file in (_mask_files(path) if masks else [path])]
     return Source(
@@ -34,23 +38,8 @@ def folder_source(settings: FolderData, root: Path) -> Source:
     )
 
 
-def _images(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in _image_files(folder):
-        if path.stem in found:
-            raise DataError(
-                f"{folder}: two files are called {path.stem}: {found[path.stem].name} and {path.name}; keep one"
-            )
-        found[path.stem] = path
-    return found
-
-
-def _image_files(folder: Path) -> list[Path]:
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in image_format.SUFFIXES and not path.name.startswith(".")
-    ]
+def _by_stem(folder: Path) -> dict[str, Path]:
+    return by_name(((path.stem, path) for path in files_ending(folder, image_format.SUFFIXES)), folder)
 
 
 def _folders(folder: Path) -> dict[str, Path]:
@@ -59,7 +48,9 @@ def _folders(folder: Path) -> dict[str, Path]:
 
 def _mask_files(folder: Path) -> list[Path]:
     """Mask files of an image: in its folder, then in the folders of categories inside."""
-    return [file for place in (folder, *_folders(folder).values()) for file in _image_files(place)]
+    return [
+        file for place in (folder, *_folders(folder).values()) for file in files_ending(place, image_format.SUFFIXES)
+    ]
 
 
 def read_case(name: str, image_path: Path, label_path: Path, *, settings: FolderData) -> Case:
@@ -70,42 +61,27 @@ def read_case(name: str, image_path: Path, label_path: Path, *, settings: Folder
     """
     image = read_image(image_path, max_pixels=settings.max_image_pixels)
     if settings.label_kind == "masks":
-        masks, categories, small = _read_masks(name, label_path, image, settings)
+        objects = _read_masks(label_path, image, settings)
     else:
-        labels = _read_label(name, label_path, image, settings)
-        masks, categories, small = label_map_objects(labels, settings, source=label_path)
-    if not len(masks):
-        return Case(samples=[], empty_images=1, small_objects=small)
-    sample = Sample(
-        image=image,
-        masks=masks,
-        categories=categories,
-        group=case_group(name, settings.group_pattern),
-        spacing=(1.0, 1.0),
-        spacing_unit="px",
-        sample_id=name,
-        source=str(image_path),
-    )
-    return Case(samples=[sample], empty_images=0, small_objects=small)
+        labels = _read_label(label_path, image, settings)
+        objects = label_map_objects(labels, settings, min_pixels=settings.min_object_pixels, source=label_path)
+    group = case_group(name, settings.group_pattern)
+    return one_image(image, objects, group=group, sample_id=name, source=image_path)
 
 
 def _read_masks(
-    name: str, folder: Path, image: npt.NDArray[np.uint8], settings: FolderData
+    folder: Path, image: npt.NDArray[np.uint8], settings: FolderData
 ) -> tuple[npt.NDArray[np.bool_], tuple[str, ...], int]:
     """Masks of any value above 0, one file each; categories are the folders inside `folder`."""
     files = _mask_files(folder)
     masks = np.empty((len(files), *image.shape[:2]), dtype=bool)
     for mask, file in zip(masks, files, strict=True):
-        np.greater(_read_label(name, file, image, settings), 0, out=mask)
+        np.greater(_read_label(file, image, settings), 0, out=mask)
     categories = [settings.category if file.parent == folder else file.parent.name for file in files]
     return large_objects(masks, categories, min_pixels=settings.min_object_pixels)
 
 
-def _read_label(name: str, path: Path, image: npt.NDArray[np.uint8], settings: FolderData) -> npt.NDArray[np.integer]:
+def _read_label(path: Path, image: npt.NDArray[np.uint8], settings: FolderData) -> npt.NDArray[np.integer]:
     labels = read_label_map(path, max_pixels=settings.max_image_pixels)
-    if labels.shape != image.shape[:2]:
-        raise DataError(
-            f"{name}: shapes differ: image {image.shape[:2]}, label {labels.shape} (rows, columns); "
-            f"both must show the same pixels; the label is {path}"
-        )
+    refuse_other_size(labels.shape, image.shape[:2], source=path)
     return labels

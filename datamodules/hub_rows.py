@@ -15,7 +15,7 @@ import pyarrow as pa
 from datasets import Dataset, IterableDataset
 from huggingface_hub.constants import HF_HUB_CACHE
 
-from adapt.datamodules.objects import label_map_objects, large_objects
+from adapt.datamodules.objects import label_map_objects, large_objects, refuse_other_size
 from adapt.datamodules.source import Case
 from adapt.errors import DataError
 from adapt.formats import decode_image, decode_label_map, rasterise
@@ -159,7 +159,8 @@ def _objects(
         value = []
     if not isinstance(value, list):
         labels = _label_map(value, size, rows, settings, place)
-        masks, categories, small = label_map_objects(labels, settings, source=place)
+        least = settings.min_object_pixels
+        masks, categories, small = label_map_objects(labels, settings, min_pixels=least, source=place)
         if settings.category_column is not None:
             categories = (_category(given, rows, settings, source),) * len(masks)
         return masks, categories, small
@@ -205,8 +206,7 @@ def _label_map(
 ) -> npt.NDArray[np.integer]:
     content = _content(value, rows, place)
     labels = decode_label_map(content, source=place, max_pixels=settings.max_image_pixels)
-    if labels.shape != size:
-        raise DataError(f"{place}: is {labels.shape}, the image {size} (rows, columns); both must show the same pixels")
+    refuse_other_size(labels.shape, size, source=place)
     return labels
 
 

@@ -14,7 +14,7 @@ from adapt.datamodules.objects import instance_objects, is_binary_mask
 from adapt.datamodules.pairing import case_group
 from adapt.datamodules.source import Case, Source
 from adapt.errors import DataError
-from adapt.formats import integral, percentile_range, to_uint8
+from adapt.formats import label_values, percentile_range, to_uint8
 from adapt.formats.planes import PlaneStack, channel_indices, one_index
 from adapt.recipe import MicroscopyData
 from adapt.samples import Sample
@@ -164,12 +164,7 @@ def _label_values(labels: PlaneStack, time: int, places: Planes) -> npt.NDArray[
         DataError: values are not whole or below 0, or they are a mask and not instances.
     """
     stored = labels.plane(time=time if labels.length("T") > 1 else 0, z=places[0] if labels.length("Z") > 1 else 0)
-    values = integral(stored)
-    if values is None:
-        odd = stored[stored != np.rint(stored)]
-        raise DataError(f"{labels.source}: label values are not whole numbers (first: {odd[0]:.6g}); store integers")
-    if values.min() < 0:
-        raise DataError(f"{labels.source}: label values start at 0, the least here is {values.min()}")
+    values = label_values(stored, source=labels.source)
     if is_binary_mask(values):
         raise DataError(
             f"{labels.source}: is a mask of 0 and 255 with several regions, not a map in which each object has a value "
@@ -194,7 +189,5 @@ def _tile_objects(
     masks, _, _ = instance_objects(values[tile.slices], min_pixels=settings.min_object_pixels)
     height, width = values.shape
     cut = cut_by_border(masks, tile, height=height, width=width)
-    if settings.cut_objects == "drop" and any(cut):
-        masks = masks[~np.array(cut)]
-        cut = (False,) * len(masks)
-    return masks, cut
+    kept = ~cut if settings.cut_objects == "drop" else np.ones_like(cut)
+    return masks[kept], tuple(cut[kept].tolist())

@@ -1,6 +1,5 @@
 """Which microscopy files belong together, and how each is opened."""
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from adapt.datamodules.pairing import existing_folder, refuse_unpaired
+from adapt.datamodules.objects import refuse_other_size
+from adapt.datamodules.pairing import by_name, existing_folder, files_below, refuse_unpaired
 from adapt.errors import DataError
 from adapt.formats import read_image, read_label_map
 from adapt.formats.ome_zarr import open_ome_zarr, open_ome_zarr_labels
@@ -51,25 +51,26 @@ def find_pairs(settings: MicroscopyData, root: Path) -> dict[str, tuple[Path, Pa
         images_below, settings.image_suffix, without=(settings.label_suffix, *CELLPOSE_RESULTS) if shared else ()
     )
     _refuse_pickles(images, labels, labels_below, settings)
+    if images and not labels:
+        ending = f", whose name ends in data.label_suffix={settings.label_suffix}," if settings.label_suffix else ""
+        raise DataError(f"{labels_below}: no label{ending} is in data.label_folder; {KINDS} are read")
     refuse_unpaired(images, labels, root, kinds=KINDS)
     return {name: (images[name], labels[name]) for name in sorted(images)}
 
 
 def _files(folder: Path, suffix: str, *, without: tuple[str, ...] = ()) -> dict[str, Path]:
     """Name without suffix to each file whose name has the suffix, and none of the others that are longer."""
-    found: dict[str, Path] = {}
+    return by_name(_named(folder, suffix, without), folder)
+
+
+def _named(folder: Path, suffix: str, without: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
     for path in sorted(folder.iterdir()):
         match = FILE.fullmatch(path.name)
         if match is None or path.name.startswith(".") or path.is_dir() != (match["format"].lower() == "zarr"):
             continue
         stem = match["name"]
-        if not stem.endswith(suffix) or any(stem.endswith(other) for other in without if len(other) > len(suffix)):
-            continue
-        name = stem.removesuffix(suffix)
-        if name in found:
-            raise DataError(f"{folder}: two files are called {name}: {found[name].name} and {path.name}; keep one")
-        found[name] = path
-    return found
+        if stem.endswith(suffix) and not any(stem.endswith(other) for other in without if len(other) > len(suffix)):
+            yield stem.removesuffix(suffix), path
 
 
 def _refuse_pickles(images: dict[str, Path], labels: dict[str, Path], folder: Path, settings: MicroscopyData) -> None:
@@ -90,10 +91,8 @@ def _refuse_pickles(images: dict[str, Path], labels: dict[str, Path], folder: Pa
 
 
 def files_of(path: Path) -> list[Path]:
-    """The file itself, or every file below a folder; links to folders are not followed."""
-    if not path.is_dir():
-        return [path]
-    return sorted(Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+    """The file itself, or every file below a folder; none of what is missing, which reading the case tells."""
+    return [path] if path.is_file() else files_below(path)
 
 
 @contextmanager
@@ -140,11 +139,7 @@ def _checked(labels: PlaneStack, image: PlaneStack) -> PlaneStack:
             f"{labels.source}: a label map has one channel, this one has {labels.length('C')}; store label values, "
             "not colours"
         )
-    if labels.size != image.size:
-        raise DataError(
-            f"{image.source}: shapes differ: image {image.size}, label {labels.size} (rows, columns); both must show "
-            "the same pixels"
-        )
+    refuse_other_size(labels.size, image.size, source=labels.source)
     for axis in "TZ":
         if labels.length(axis) not in (1, image.length(axis)):
             raise DataError(

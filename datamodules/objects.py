@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adapt.errors import DataError
-from adapt.recipe import FolderData, HubData
+from adapt.recipe import FolderData, HubData, SatelliteData
 
 LISTED = 10
 
@@ -94,13 +94,14 @@ def instance_objects(
 
 
 def label_map_objects(
-    labels: npt.NDArray[np.integer], settings: FolderData | HubData, *, source: object
+    labels: npt.NDArray[np.integer], settings: FolderData | HubData | SatelliteData, *, min_pixels: int, source: object
 ) -> tuple[npt.NDArray[np.bool_], tuple[str, ...], int]:
     """Objects of a 2D label map whose values are instances or classes, as `label_kind` says.
 
     Args:
         labels: (H, W) values, 0 is background.
         settings: of the domain.
+        min_pixels: smaller objects are left out.
         source: of the map, for messages.
 
     Returns:
@@ -113,14 +114,34 @@ def label_map_objects(
         present = [int(value) for value in np.unique(labels) if value != 0]
         named_values(present, settings.labels, others_are_errors=settings.other_labels == "error", source=source)
         return split_objects(
-            labels,
-            settings.labels,
-            by_component=settings.objects == "component",
-            min_pixels=settings.min_object_pixels,
+            labels, settings.labels, by_component=settings.objects == "component", min_pixels=min_pixels
         )
-    refuse_binary(labels, category=settings.category, source=source)
-    masks, _, small = instance_objects(labels, min_pixels=settings.min_object_pixels)
+    if is_binary_mask(labels):
+        raise DataError(
+            f"{source}: is a mask of 0 and 255 with several regions, but data.label_kind=instances takes each value "
+            f"for one object. Set data.label_kind=classes data.labels={{{settings.category}: 255}}: each region is "
+            "then one"
+        )
+    masks, _, small = instance_objects(labels, min_pixels=min_pixels)
     return masks, (settings.category,) * len(masks), small
+
+
+def refuse_other_size(labels: Sequence[int], image: Sequence[int], *, source: object) -> None:
+    """Check that a label map shows the pixels of its image.
+
+    Args:
+        labels: rows and columns.
+        image: rows and columns.
+        source: of the label map.
+
+    Raises:
+        DataError: it does not.
+    """
+    if tuple(labels) != tuple(image):
+        raise DataError(
+            f"{source}: shapes differ: image {tuple(image)}, label {tuple(labels)} (rows, columns); "
+            "both must show the same pixels"
+        )
 
 
 def is_binary_mask(labels: npt.NDArray[np.integer]) -> bool:
@@ -130,19 +151,6 @@ def is_binary_mask(labels: npt.NDArray[np.integer]) -> bool:
         present.tolist() == [255]
         and cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)[0] > 2  # background is one
     )
-
-
-def refuse_binary(labels: npt.NDArray[np.integer], *, category: str, source: object) -> None:
-    """A 0/255 map of several regions is a mask of a class, not one object.
-
-    Raises:
-        DataError: `labels` is such a map; says how to name the class.
-    """
-    if is_binary_mask(labels):
-        raise DataError(
-            f"{source}: is a mask of 0 and 255 with several regions, but data.label_kind=instances takes each value "
-            f"for one object. Set data.label_kind=classes data.labels={{{category}: 255}}: each region is then one"
-        )
 
 
 def large_objects(

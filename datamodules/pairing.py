@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from adapt.errors import DataError
@@ -39,8 +40,39 @@ def files_below(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def refuse_unpaired(images: dict[str, Path], labels: dict[str, Path], root: Path, *, kinds: str) -> None:
+def files_ending(folder: Path, endings: Sequence[str]) -> list[Path]:
+    """What lies in a folder with one of these endings (lower case, with the dot) and is not hidden, sorted."""
+    return [
+        path for path in sorted(folder.iterdir()) if path.suffix.lower() in endings and not path.name.startswith(".")
+    ]
+
+
+def by_name(named: Iterable[tuple[str, Path]], folder: Path) -> dict[str, Path]:
+    """Name to path, of files below a folder.
+
+    Raises:
+        DataError: two have one name.
+    """
+    found: dict[str, Path] = {}
+    for name, path in named:
+        if name in found:
+            both = f"{found[name].relative_to(folder)} and {path.relative_to(folder)}"
+            raise DataError(f"{folder}: two files are called {name}: {both}; keep one")
+        found[name] = path
+    return found
+
+
+def refuse_unpaired(
+    images: dict[str, Path], labels: dict[str, Path], root: Path, *, kinds: str, unlabelled: bool = False
+) -> None:
     """Check that each image has a label and each label an image.
+
+    Args:
+        images: by name.
+        labels: by name.
+        root: for messages.
+        kinds: of files that are images, for messages.
+        unlabelled: an image without a label is one without an object.
 
     Raises:
         DataError: there is no image at all, or some have no partner; lists them.
@@ -50,7 +82,7 @@ def refuse_unpaired(images: dict[str, Path], labels: dict[str, Path], root: Path
     faults = [
         f"{len(lonely)} {what} without {partner}: {', '.join(lonely[:LISTED])}{' …' if len(lonely) > LISTED else ''}"
         for what, partner, lonely in (
-            ("images", "a label of the same name", sorted(set(images) - set(labels))),
+            ("images", "a label of the same name", sorted(set() if unlabelled else set(images) - set(labels))),
             ("labels", "an image of the same name", sorted(set(labels) - set(images))),
         )
         if lonely

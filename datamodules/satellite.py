@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from adapt.datamodules.pairing import case_group, existing_folder, refuse_unpaired
+from adapt.datamodules.pairing import by_name, case_group, existing_folder, files_ending, refuse_unpaired
 from adapt.datamodules.satellite_areas import Area, block_areas, scene_areas
 from adapt.datamodules.satellite_labels import LabelRaster, Labels, refuse_unlike
 from adapt.datamodules.satellite_tiles import read_case
@@ -35,7 +35,7 @@ def satellite_source(settings: SatelliteData, root: Path) -> Source:
         DataError: a folder is missing or empty, a scene or label has no partner, the footprints of all scenes
             cannot be used or lie elsewhere, or scenes overlap that are to be cut into blocks.
     """
-    images = _files(existing_folder(root, settings.image_folder, "data.image_folder"), geotiff.SUFFIXES)
+    images = _by_stem(existing_folder(root, settings.image_folder, "data.image_folder"), geotiff.SUFFIXES)
     paths, shared = _label_paths(images, root, settings)
     refuse_unpaired(images, paths, root, kinds=f"{', '.join(geotiff.SUFFIXES)} files")
     _refuse_unread(settings, paths)
@@ -67,17 +67,8 @@ def satellite_source(settings: SatelliteData, root: Path) -> Source:
     )
 
 
-def _files(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in endings or path.name.startswith("."):
-            continue
-        if path.stem in found:
-            raise DataError(
-                f"{folder}: two files are called {path.stem}: {found[path.stem].name} and {path.name}; keep one"
-            )
-        found[path.stem] = path
-    return found
+def _by_stem(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
+    return by_name(((path.stem, path) for path in files_ending(folder, endings)), folder)
 
 
 def _label_paths(images: Mapping[str, Path], root: Path, settings: SatelliteData) -> tuple[dict[str, Path], bool]:
@@ -85,7 +76,9 @@ def _label_paths(images: Mapping[str, Path], root: Path, settings: SatelliteData
     place = root / settings.label_path
     if place.is_file():
         return dict.fromkeys(images, place), True
-    found = _files(existing_folder(root, settings.label_path, "data.label_path"), (*VECTORS, *geotiff.SUFFIXES))
+    if _is_vector(place) and not place.is_dir():
+        raise DataError(f"data.label_path: no file {place}; correct it, or name a folder")
+    found = _by_stem(existing_folder(root, settings.label_path, "data.label_path"), (*VECTORS, *geotiff.SUFFIXES))
     single = next(iter(found.values())) if len(found) == 1 else None
     if single is not None and _is_vector(single):
         return dict.fromkeys(images, single), True

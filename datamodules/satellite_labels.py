@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from adapt.datamodules.objects import instance_objects, named_values, refuse_binary, split_objects
+from adapt.datamodules.objects import label_map_objects
 from adapt.errors import DataError
-from adapt.formats import integral
+from adapt.formats import label_values
 from adapt.formats.extras import extra
 from adapt.formats.georeference import EDGE_PARTS, Geometries, outline, reproject, to_ground, to_pixels
 from adapt.formats.geotiff import Scene, open_geotiff, read_window
@@ -85,16 +85,10 @@ def _on_scene(scene: Scene, layer: VectorLayer) -> tuple[Geometries, tuple[str |
 
 def _raster_objects(dataset: DatasetReader, tile: Tile, path: Path, settings: SatelliteData) -> Objects:
     values, valid = read_window(dataset, tile, [1])
-    labels = integral(np.where(valid, values[0], 0))
-    if labels is None or labels.min() < 0:
-        raise DataError(f"{path}: label values from row {tile.top}, column {tile.left} are not whole numbers from 0")
-    if settings.label_kind == "instances":
-        refuse_binary(labels, category=settings.category, source=path)
-        masks, _, _ = instance_objects(labels, min_pixels=1)
-        return masks, (settings.category,) * len(masks)
-    present = [int(value) for value in np.unique(labels) if value != 0]
-    named_values(present, settings.labels, others_are_errors=settings.other_labels == "error", source=path)
-    masks, categories, _ = split_objects(labels, settings.labels, by_component=True, min_pixels=1)
+    labels = label_values(np.where(valid, values[0], 0), source=path)
+    masks, categories, _ = label_map_objects(
+        labels, settings, min_pixels=1, source=path
+    )  # what lies under no value goes first
     return masks, categories
 
 

@@ -65,7 +65,7 @@ def _sample(
     masks &= valid
     kept = masks.sum((1, 2)) >= settings.min_object_pixels
     case.small_objects += int(np.count_nonzero(~kept))
-    cut = np.array(cut_by_border(masks, tile, height=scene.height, width=scene.width))
+    cut = cut_by_border(masks, tile, height=scene.height, width=scene.width)
     if settings.cut_objects == "drop":
         kept &= ~cut
     if not kept.any():

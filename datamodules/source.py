@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from adapt.samples import Sample
 
 
@@ -23,6 +26,39 @@ class Case:
     empty_images: int = 0
     small_objects: int = 0
     errors: list[str] = field(default_factory=list)
+
+
+def one_image(
+    image: npt.NDArray[np.uint8],
+    objects: tuple[npt.NDArray[np.bool_], tuple[str, ...], int],
+    *,
+    group: str,
+    sample_id: str,
+    source: Path,
+) -> Case:
+    """A picture without a known pixel size, and its objects; no sample if it has none.
+
+    Args:
+        image: (H, W, 3) uint8.
+        objects: (N, H, W) bool masks, N categories, and how many objects were too small.
+        group: see `Sample`.
+        sample_id: see `Sample`.
+        source: file of the image.
+    """
+    masks, categories, small = objects
+    if not len(masks):
+        return Case(samples=[], empty_images=1, small_objects=small)
+    sample = Sample(
+        image=image,
+        masks=masks,
+        categories=categories,
+        group=group,
+        spacing=(1.0, 1.0),
+        spacing_unit="px",
+        sample_id=sample_id,
+        source=str(source),
+    )
+    return Case(samples=[sample], small_objects=small)
 
 
 @dataclass(frozen=True)

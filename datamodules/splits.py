@@ -31,8 +31,9 @@ def split_groups(groups: Iterable[str], settings: SplitSettings, *, seed: int) -
     if len(names) < 2:
         raise DataError(
             f"cannot split: all images belong to one group ({', '.join(names) or 'none'}), and a patient, scene or "
-            "slide must not be in training and test at once. Add a second one, or set data.group_pattern if the "
-            "case names hold several"
+            "slide must not be in training and test at once. Add a second one; or, if this one holds several, tell "
+            "them apart: by case names with data.group_pattern, places of a large scene or mosaic with "
+            "data.split_by=block, rows of a Hub data set with data.group_column"
         )
     _refuse_unknown("validation_groups", settings.validation_groups, names)
     _refuse_unknown("test_groups", settings.test_groups, names)

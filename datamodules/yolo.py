@@ -1,23 +1,21 @@
 """2D images with YOLO segmentation labels: a text file of outlines beside each image; objects may overlap."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from adapt.datamodules.objects import large_objects
-from adapt.datamodules.pairing import case_group, existing_folder, files_below
-from adapt.datamodules.source import Case, Source
+from adapt.datamodules.pairing import by_name, case_group, existing_folder, files_below, refuse_unpaired
+from adapt.datamodules.source import Case, Source, one_image
 from adapt.errors import DataError
 from adapt.formats import image as image_format
 from adapt.formats import rasterise_outline, read_image, read_yolo_labels, read_yolo_names
 from adapt.recipe import YoloData
-from adapt.samples import Sample
 
 NO_LABELS = ("classes", "notes", "readme", "labels")
 """Text files that tools put beside the labels."""
-LISTED = 10
 
 
 def yolo_source(settings: YoloData, root: Path) -> Source:
@@ -37,24 +35,14 @@ def yolo_source(settings: YoloData, root: Path) -> Source:
         has = ", ".join(names.values())
         raise DataError(f"data.categories: {', '.join(unknown)} is no class of {root}; the classes are {has}")
     files = [path for path in files_below(root) if not path.name.startswith(".")]
-    images = _named(
-        (path for path in files if path.suffix.lower() in image_format.SUFFIXES), root, settings.image_folder
-    )
-    labels = _named(
-        (path for path in files if path.suffix.lower() == ".txt" and path.stem.lower() not in NO_LABELS),
-        root,
-        settings.label_folder,
-    )
+    pictures = [path for path in files if path.suffix.lower() in image_format.SUFFIXES]
+    texts = [path for path in files if path.suffix.lower() == ".txt" and path.stem.lower() not in NO_LABELS]
+    images = by_name(_named(pictures, root, settings.image_folder), root)
+    labels = by_name(_named(texts, root, settings.label_folder), root)
     for what, found, key in (("image", images, "image_folder"), ("label file", labels, "label_folder")):
         if not found:
             raise DataError(f"{root}: no {what} in a folder {getattr(settings, key)!r}; set data.root or data.{key}")
-    lonely = sorted(set(labels) - set(images))
-    if lonely:
-        rest = " …" if len(lonely) > LISTED else ""
-        raise DataError(
-            f"{root}: {len(lonely)} label files without an image of the same name: {', '.join(lonely[:LISTED])}{rest}. "
-            "Give both the same name, or remove them"
-        )
+    refuse_unpaired(images, labels, root, kinds=f"{', '.join(image_format.SUFFIXES)} files", unlabelled=True)
     read = [] if settings.class_names else [root / settings.names_file]
     return Source(
         inputs=[*read, *images.values(), *labels.values()],
@@ -65,18 +53,12 @@ def yolo_source(settings: YoloData, root: Path) -> Source:
     )
 
 
-def _named(paths: Iterable[Path], root: Path, folder: str) -> dict[str, Path]:
-    """Files below a folder of that name, by their path without it and without the suffix."""
-    found: dict[str, Path] = {}
+def _named(paths: Iterable[Path], root: Path, folder: str) -> Iterator[tuple[str, Path]]:
+    """Files below a folder of that name; each is called like its path without the folder and the suffix."""
     for path in paths:
         before, between, after = f"/{path.relative_to(root).as_posix()}".rpartition(f"/{folder}/")
-        if not between:
-            continue
-        name = f"{before}/{after}".lstrip("/").removesuffix(path.suffix)
-        if name in found:
-            raise DataError(f"{root}: two files are called {name}: {found[name]} and {path}; keep one")
-        found[name] = path
-    return found
+        if between:
+            yield f"{before}/{after}".lstrip("/").removesuffix(path.suffix), path
 
 
 def read_case(
@@ -88,25 +70,12 @@ def read_case(
         DataError: unreadable, or with a line that is no outline of a known class.
     """
     image = read_image(image_path, max_pixels=settings.max_image_pixels)
-    objects = [] if label_path is None else read_yolo_labels(label_path, names)
-    wanted = [found for found in objects if not settings.categories or found.category in settings.categories]
+    labelled = [] if label_path is None else read_yolo_labels(label_path, names)
+    wanted = [found for found in labelled if not settings.categories or found.category in settings.categories]
     height, width = image.shape[:2]
     drawn = np.empty((len(wanted), height, width), dtype=bool)
     for mask, found in zip(drawn, wanted, strict=True):
         mask[:] = rasterise_outline(found.outline, height=height, width=width)
-    masks, categories, small = large_objects(
-        drawn, [found.category for found in wanted], min_pixels=settings.min_object_pixels
-    )
-    if not len(masks):
-        return Case(samples=[], empty_images=1, small_objects=small)
-    sample = Sample(
-        image=image,
-        masks=masks,
-        categories=categories,
-        group=case_group(name, settings.group_pattern),
-        spacing=(1.0, 1.0),
-        spacing_unit="px",
-        sample_id=name,
-        source=str(image_path),
-    )
-    return Case(samples=[sample], small_objects=small)
+    objects = large_objects(drawn, [found.category for found in wanted], min_pixels=settings.min_object_pixels)
+    group = case_group(name, settings.group_pattern)
+    return one_image(image, objects, group=group, sample_id=name, source=image_path)

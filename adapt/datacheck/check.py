@@ -29,7 +29,7 @@ from adapt.datacheck.report import (
     print_report,
     sorted_findings,
 )
-from adapt.datacheck.walk import digest, summarise_store
+from adapt.datacheck.walk import digest, summarise, summarise_store
 from adapt.datamodules import Splits, Store, split_groups
 from adapt.errors import CheckpointError, DataError, RunError
 from adapt.files import write_file, write_text
@@ -40,6 +40,8 @@ from adapt.segmenters import SegmenterSpec
 JSON, SHEET = "check.json", "contact_sheet.png"
 QUICK_WARNINGS = 5
 """Lines that the start of a training may take."""
+QUICK_MASKS = 50
+"""Images whose masks are read at the start of a training."""
 QUICK_BYTES = 2**30
 """Largest store whose images are hashed at the start of a training: SHA-256 takes about a second for it."""
 
@@ -119,12 +121,17 @@ def _examine(recipe: Recipe, name: str, console: Console) -> tuple[CheckReport, 
 
 
 def quick_findings(recipe: Recipe, store: Store, splits: Splits) -> list[Finding]:
-    """What can be found without reading masks; images are read only of a store up to `QUICK_BYTES`.
+    """What can be found without reading all masks; images are read only of a store up to `QUICK_BYTES`.
 
-    Cases that cannot be used are not among it: `make_store` has refused or named them.
+    Masks are read of images with a single object: there a mask of a class may have been taken for one. Cases that
+    cannot be used are not among it: `make_store` has refused or named them.
     """
     split_of = _split_of(splits)
-    images = zip(store.groups, store.rows["categories"], strict=True)
+    categories = store.rows["categories"][:]
+    images = zip(store.groups, categories, strict=True)
+    single = (
+        [] if _labels_are_objects(recipe.data) else [row for row, names in enumerate(categories) if len(names) == 1]
+    )
     columns = ["sample_id", "group", "height", "width", "channels", "image"]
     hashed = store.rows.select_columns(columns) if store.facts.data_bytes <= QUICK_BYTES else []
     return sorted_findings(
@@ -133,6 +140,7 @@ def quick_findings(recipe: Recipe, store: Store, splits: Splits) -> list[Finding
             *_of_groups(recipe, store, splits),
             *duplicates([(row["sample_id"], row["group"], digest(row)) for row in hashed], split_of),
             *missing_categories(class_balance(images, split_of, named=named_categories(recipe.data))),
+            *several_pieces([summarise(store.rows[row], spec=None) for row in single[:QUICK_MASKS]]),
         ]
     )
 
@@ -151,10 +159,12 @@ def print_warnings(findings: Sequence[Finding], console: Console) -> None:
 
 
 def _of_groups(recipe: Recipe, store: Store, splits: Splits | None) -> list[Finding]:
+    rule = group_rule(recipe.data)
+    whole_scenes = rule.get("data.split_by") == "scene" and rule["data.group_pattern"] is None
     return [
         *names_alike(store.groups),
-        *([] if any(group_rule(recipe.data).values()) else shared_stems(store.groups)),
-        *([] if splits is None else few_test_groups(splits)),
+        *([] if any(rule.values()) else shared_stems(store.groups)),
+        *([] if splits is None else few_test_groups(splits, whole_scenes=whole_scenes)),
     ]
 
 

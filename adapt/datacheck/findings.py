@@ -125,8 +125,9 @@ def several_pieces(samples: Sequence[SampleSummary]) -> list[Finding]:
     where = tuple(sorted((name for name in counts if counts[name]), key=lambda name: -counts[name]))
     text = (
         f"{of_total(objects, total, 'object')} in pieces that do not touch, in {counted(len(where), 'image')}: one "
-        "number was given to several things, or stray pixels were left. Give each thing a number of its own. Most in: "
-        f"{listed(where)}"
+        "number was given to several things, or stray pixels were left. Give each thing a number of its own; "
+        "masks of a class are read by data.label_kind=classes (of folders, Hub data and label rasters). "
+        f"Most in: {listed(where)}"
     )
     return [Finding("several_pieces", "warning", text, where, "object in several pieces")]
 

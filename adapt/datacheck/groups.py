@@ -16,6 +16,7 @@ SEVERAL_STEMS = 3
 """Stems without a number may be places (`austin`, `vienna`, `tyrol`), but two are more often `train` and `val`."""
 ROLES = {"train", "training", "val", "valid", "validation", "test", "testing", "image", "img"}
 """Stems that say what a file is for, not what it shows."""
+GROUP_KEYS = "data.group_pattern, or data.group_column of a Hub data set"
 NEARLY_ALL = 0.9
 """A stem of more of the names than this is the name of the data set."""
 
@@ -30,8 +31,8 @@ def names_alike(groups: Iterable[str]) -> list[Finding]:
         return []
     text = (
         f"{counted(len(twins), 'name')} written in several ways: {listed([' = '.join(names) for names in twins])}. "
-        "They count as different groups, so one patient, scene or slide could be in training and in test; rename the "
-        "files, or set data.group_pattern to the part that is the same"
+        "They count as different groups, so one patient, scene or slide could be in training and in test; rename "
+        f"them, or set {GROUP_KEYS}, to what is the same"
     )
     return [Finding("names_alike", "warning", text, tuple(name for names in twins for name in names))]
 
@@ -63,13 +64,19 @@ def shared_stems(groups: Iterable[str]) -> list[Finding]:
     return []
 
 
-def few_test_groups(splits: Splits) -> list[Finding]:
-    """Too few test groups for an interval that says something."""
+def few_test_groups(splits: Splits, *, whole_scenes: bool) -> list[Finding]:
+    """Too few test groups for an interval that says something.
+
+    Args:
+        splits: of the groups.
+        whole_scenes: groups are scenes or mosaics that could be cut into blocks.
+    """
     if len(splits.test) >= FEW_TEST_GROUPS:
         return []
+    remedy = "cut scenes into blocks with data.split_by=block" if whole_scenes else "raise split.test"
     text = (
         f"{counted(len(splits.test), 'test group')}: with fewer than {FEW_TEST_GROUPS} the interval of the result is "
-        "wide or missing, so a gain can hardly be told from chance; add groups, or raise split.test"
+        f"wide or missing, so a gain can hardly be told from chance; add groups, or {remedy}"
     )
     return [Finding("few_test_groups", "warning", text, splits.test)]
 
@@ -94,13 +101,13 @@ def duplicates(images: Sequence[tuple[str, str, str]], split_of: Mapping[str, st
     if twice := copies["splits"]:
         text = (
             f"{counted(len(twice), 'image')} in more than one split ({_pairs(twice, split_of)}): the test figures "
-            "would be too good. Remove the copies, or give them one group by data.group_pattern"
+            f"would be too good. Remove the copies, or give them one group: {GROUP_KEYS}"
         )
         found.append(Finding("duplicate_across_splits", "error", text, _names(twice), "same image in another split"))
     if twice := copies["groups"]:
         text = (
             f"{counted(len(twice), 'image')} in more than one group ({_pairs(twice, {})}): another seed would put them "
-            "into different splits. Remove the copies, or give them one group by data.group_pattern"
+            f"into different splits. Remove the copies, or give them one group: {GROUP_KEYS}"
         )
         found.append(Finding("duplicate_across_groups", "warning", text, _names(twice), "same image in another group"))
     if twice := copies["none"]:

@@ -3,7 +3,7 @@
 from adapt.formats.coco import CocoImage, CocoObject, rasterise, read_coco
 from adapt.formats.dicom import read_dicom_series
 from adapt.formats.image import decode_image, decode_label_map, read_image, read_label_map
-from adapt.formats.intensity import integral, narrowest, percentile_range, to_uint8
+from adapt.formats.intensity import integral, label_values, narrowest, percentile_range, to_uint8
 from adapt.formats.itk import read_itk, write_itk
 from adapt.formats.nifti import read_nifti, write_nifti
 from adapt.formats.rle import Box, decode_crops, decode_masks, encode_crops, encode_masks
@@ -23,6 +23,7 @@ __all__ = [
     "encode_crops",
     "encode_masks",
     "integral",
+    "label_values",
     "narrowest",
     "normalise_orientation",
     "percentile_range",

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from adapt.errors import DataError
-from adapt.formats.intensity import integral, percentile_range, to_uint8
+from adapt.formats.intensity import label_values, percentile_range, to_uint8
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
@@ -79,7 +79,10 @@ def _open(file: Path | BytesIO, source: str, max_pixels: int, *, lossless: bool 
         raise DataError(f"{source}: no such file") from None
     except (OSError, ValueError, TypeError, SyntaxError) as error:  # Pillow raises all of these
         reason = "not PNG, JPEG, TIFF, BMP or WebP" if isinstance(error, UnidentifiedImageError) else error
-        raise DataError(f"{source}: cannot be read as an image ({reason}); convert it to PNG") from None
+        reason = getattr(error, "strerror", None) or reason  # Is a directory, Permission denied
+        raise DataError(
+            f"{source}: cannot be read as an image ({reason}); copy it again, or convert it to PNG"
+        ) from None
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 
@@ -120,9 +123,4 @@ def _values(image: Image.Image, source: str) -> npt.NDArray[np.integer]:
         raise DataError(
             f"{source}: a label map has one channel, this image is {image.mode}; store label values, not colours"
         )
-    values = integral(stored)
-    if values is None:
-        raise DataError(f"{source}: label values are not whole numbers; store integers")
-    if values.min() < 0:
-        raise DataError(f"{source}: label values start at 0, the least here is {values.min()}")
-    return values
+    return label_values(stored, source=source)

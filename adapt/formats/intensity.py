@@ -1,9 +1,11 @@
-"""From stored numbers to the 0..255 that the model's normalisation expects."""
+"""From stored numbers to the 0..255 that the model's normalisation expects, and to label values."""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from adapt.errors import DataError
 
 INTEGERS = (np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64)
 
@@ -53,3 +55,22 @@ def integral(values: npt.NDArray[Any]) -> npt.NDArray[np.integer] | None:
 def narrowest(values: npt.NDArray[np.integer]) -> type[np.integer]:
     """The smallest integer type that holds all values."""
     return integer_type(int(values.min()), int(values.max())) or values.dtype.type
+
+
+def label_values(stored: npt.NDArray[Any], *, source: object) -> npt.NDArray[np.integer]:
+    """Label values as integers from 0.
+
+    Args:
+        stored: of any type.
+        source: of the map, for messages.
+
+    Raises:
+        DataError: a value is not whole, or below 0.
+    """
+    values = integral(stored)
+    if values is None:
+        odd = stored[~np.isfinite(stored) | (stored != np.rint(stored)) | (np.abs(stored) >= 2**63)]
+        raise DataError(f"{source}: label values are not whole numbers (first: {odd[0]:.6g}); store integers")
+    if values.min(initial=0) < 0:
+        raise DataError(f"{source}: label values start at 0, the least here is {values.min()}")
+    return values

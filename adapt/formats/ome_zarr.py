@@ -51,13 +51,13 @@ def open_ome_zarr(
         group, metadata = _open(folder)
         datasets = metadata["multiscales"][0]["datasets"]
         if level >= len(datasets):
-            raise DataError(f"{folder}: has {len(datasets)} levels; set data.level=0 to {len(datasets) - 1}")
+            count = len(datasets)
+            has = f"{count} levels; set data.level=0 to {count - 1}" if count > 1 else "one level; set data.level=0"
+            raise DataError(f"{folder}: has {has}")
         return _stack(folder, group, metadata, level, max_pixels=max_pixels, wanted=axes, fill_missing=fill_missing)
 
 
-def open_ome_zarr_labels(
-    folder: Path, *, size: tuple[int, int], max_pixels: int, axes: str | None = None
-) -> PlaneStack:
+def open_ome_zarr_labels(folder: Path, *, size: tuple[int, int], max_pixels: int) -> PlaneStack:
     """Labels in an OME-Zarr folder, at the level whose planes have this size.
 
     A chunk without a file is background: nothing need be stored where nothing is labelled.
@@ -66,7 +66,6 @@ def open_ome_zarr_labels(
         folder: of the labels, such as `image.zarr/labels/nuclei`.
         size: rows and columns of the image.
         max_pixels: as in `open_ome_zarr`.
-        axes: as in `open_ome_zarr`.
 
     Raises:
         DataError: as in `open_ome_zarr`; or no level has this size.
@@ -78,7 +77,7 @@ def open_ome_zarr_labels(
         group, metadata = _open(folder)
         count = len(metadata["multiscales"][0]["datasets"])
         levels = [
-            _stack(folder, group, metadata, level, max_pixels=max_pixels, wanted=axes, fill_missing=True)
+            _stack(folder, group, metadata, level, max_pixels=max_pixels, wanted=None, fill_missing=True)
             for level in range(count)
         ]
     for stack in levels:

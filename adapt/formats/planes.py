@@ -121,7 +121,8 @@ def one_index(stack: PlaneStack, axis: str, wanted: int | None, *, key: str) -> 
     if wanted is None and count > 1:
         raise DataError(f"{stack.source}: has {count} places along {axis}; choose one: {key}=0 to {count - 1}")
     if wanted is not None and wanted >= count:
-        raise DataError(f"{stack.source}: has no {key}={wanted}, but {count} (from 0) along {axis}")
+        there = f"has {axis} from 0 to {count - 1}" if count > 1 else f"has one place along {axis}"
+        raise DataError(f"{stack.source}: {there}, so there is no {key}={wanted}; correct it, or leave it out")
     return wanted or 0
 
 

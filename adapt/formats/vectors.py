@@ -61,14 +61,10 @@ class Polygons:
     Attributes:
         geometries: (N,) valid polygons and multipolygons in the CRS of the layer; one a feature.
         categories: N values of the attribute column as text; None where it is empty or not wanted.
-        repaired: features that crossed themselves.
-        ignored: features that are no area: points, lines, empty ones.
     """
 
     geometries: Geometries
     categories: tuple[str | None, ...]
-    repaired: int
-    ignored: int
 
 
 def vector_files(path: Path) -> list[Path]:
@@ -174,8 +170,6 @@ def read_polygons(layer: VectorLayer) -> Polygons:
     return Polygons(
         geometries=found[areas],
         categories=tuple(name for name, area in zip(names, areas, strict=True) if area),
-        repaired=int((crossing & areas).sum()),
-        ignored=int((~areas).sum()),
     )
 
 

@@ -100,7 +100,7 @@ def test_a_folder_recipe_names_the_image_that_does_not_fit(tmp_path: Path, capsy
         Image.fromarray(np.zeros((32, 32), np.uint8)).save(tmp_path / "pairs" / "images" / f"{name}.png")
         Image.fromarray(np.ones((32, side), np.uint8)).save(tmp_path / "pairs" / "labels" / f"{name}.png")
     text = error_of(capsys, 1, "fit", "--recipe", "folder", *places(tmp_path, tmp_path / "pairs"))
-    assert "b: shapes differ" in text and "(32, 40)" in text
+    assert "b.png: shapes differ" in text and "(32, 40)" in text
 
 
 def test_a_broken_volume_can_be_skipped_by_name(

@@ -142,7 +142,7 @@ def test_an_unusable_case_does_not_hide_the_others(clean: Path, pairs: Pairs, ch
     code, report, _ = check(clean)
     texts = [finding["text"] for finding in report["findings"]]
     assert code == 2 and len(texts) == 2
-    assert "bad: shapes differ" in texts[0] and "cell_004.png: cannot be read" in texts[1]
+    assert "bad.png: shapes differ" in texts[0] and "cell_004.png: cannot be read" in texts[1]
     assert report["data"]["samples"] == 19
 
 
@@ -185,7 +185,7 @@ def test_when_no_case_can_be_used_the_reasons_are_told(pairs: Pairs, check: Call
     root = pairs("bad", labels=np.ones((64, 60), np.uint8))
     code, report, _ = check(root)
     assert code == 2
-    assert "bad: shapes differ" in report["findings"][0]["text"]
+    assert "bad.png: shapes differ" in report["findings"][0]["text"]
 
 
 def test_without_the_model_all_else_is_checked(clean: Path, pairs: Pairs, check: Callable[..., Any]) -> None:
@@ -250,6 +250,15 @@ def test_a_training_on_clean_data_only_names_the_check(
     assert not [line for line in lines if line.startswith("data:")]
     [hint] = [line for line in lines if "the whole check" in line]
     assert "python -m adapt data check" in hint
+
+
+def test_a_training_on_masks_of_a_class_is_warned(
+    clean: Path, pairs: Pairs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mask of 0 and 1 may be a map of one instance, so it is read; several regions in it are told."""
+    _pieces(pairs)
+    [line] = [line for line in _plan(clean, tmp_path, capsys) if line.startswith("data:")]
+    assert "in pieces that do not touch" in line and "data.label_kind=classes" in line
 
 
 def test_a_training_begins_with_a_few_lines_of_warnings(

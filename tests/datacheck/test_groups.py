@@ -69,7 +69,7 @@ def test_names_that_only_count_say_nothing(names: list[str]) -> None:
 @pytest.mark.parametrize("count", [1, FEW_TEST_GROUPS - 1, FEW_TEST_GROUPS])
 def test_few_test_groups_are_a_warning(count: int) -> None:
     test = tuple(str(number) for number in range(count))
-    found = few_test_groups(Splits(train=("a",), validation=(), test=test))
+    found = few_test_groups(Splits(train=("a",), validation=(), test=test), whole_scenes=False)
     assert bool(found) == (count < FEW_TEST_GROUPS)
     if found:
         assert (found[0].code, found[0].severity) == ("few_test_groups", "warning")
@@ -108,3 +108,9 @@ def test_without_a_split_copies_of_two_groups_are_a_warning() -> None:
 
 def test_different_images_are_no_copies() -> None:
     assert duplicates([("a", "p1", "x"), ("b", "p3", "y")], SPLIT_OF) == []
+
+
+def test_few_scenes_could_be_cut_into_blocks() -> None:
+    splits = Splits(train=("a",), validation=(), test=("b",))
+    [finding] = few_test_groups(splits, whole_scenes=True)
+    assert finding.text.endswith("add groups, or cut scenes into blocks with data.split_by=block")

@@ -61,7 +61,7 @@ def write_micrographs(folder: Path, count: int) -> None:
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(folder)}
     command = [sys.executable, "-m", "adapt", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", check=False)
 
 
 def test_it_takes_fewer_than_80_lines() -> None:

@@ -92,7 +92,7 @@ def test_an_image_without_objects_is_counted(tmp_path: Path) -> None:
 
 def test_other_sizes_are_refused(tmp_path: Path) -> None:
     _write_pair(tmp_path, _labels().T)
-    assert "a: shapes differ: image (20, 30), label (30, 20) (rows, columns); both must show" in _refused(tmp_path)
+    assert "a.png: shapes differ: image (20, 30), label (30, 20) (rows, columns); both must show" in _refused(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_an_empty_folder_of_masks_is_an_image_without_objects(tmp_path: Path) ->
 def test_masks_of_another_size_or_without_an_image_are_named(tmp_path: Path) -> None:
     _write_masks(tmp_path, a__1=_mask(255), a__2=_mask(255).T)
     text = _refused(tmp_path, label_kind="masks")
-    assert "a: shapes differ: image (20, 30), label (30, 20)" in text and "a/2.png" in text
+    assert "a/2.png: shapes differ: image (20, 30), label (30, 20)" in text
     (tmp_path / "labels" / "b").mkdir()
     assert "1 labels without an image of the same name: b" in _refused(tmp_path, label_kind="masks")
 
@@ -296,3 +296,20 @@ def test_a_label_that_links_to_itself_is_named(tmp_path: Path) -> None:
     (tmp_path / "labels" / "a.png").unlink()
     (tmp_path / "labels" / "a.png").symlink_to(tmp_path / "labels" / "a.png")
     assert "a.png: cannot be read as an image" in _refused(tmp_path)
+
+
+def test_label_maps_read_as_folders_of_masks_are_told(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _labels())
+    assert "labels: holds no folder, but data.label_kind=masks" in _refused(tmp_path, label_kind="masks")
+
+
+def test_a_folder_called_like_an_image_is_refused(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _labels())
+    (tmp_path / "images" / "a.png").unlink()
+    (tmp_path / "images" / "a.png").mkdir()
+    assert "a.png: cannot be read as an image (Is a directory); copy it again" in _refused(tmp_path)
+
+
+def test_two_classes_cannot_share_a_value(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match=r"two names share a value \(a: 1, b: 1\)"):
+        _settings(tmp_path, label_kind="classes", labels={"a": 1, "b": 1})

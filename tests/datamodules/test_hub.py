@@ -23,7 +23,7 @@ from adapt.datamodules.hub import ROWS_PER_CASE, hub_source
 from adapt.datamodules.store import open_or_make
 from adapt.errors import DataError
 from adapt.formats import encode_masks
-from adapt.recipe import FolderData, HubData, group_rule
+from adapt.recipe import FolderData, HubData, SatelliteData, group_rule
 from adapt.samples import Sample
 
 HEIGHT, WIDTH = 20, 30
@@ -295,7 +295,7 @@ def _broken(key: str, value: object) -> list[dict[str, Any]]:
         ("image", None, {}, "row 1, image: holds no image"),
         ("image", {"bytes": b"GIF89a", "path": None}, {}, "row 1: cannot be read as an image"),
         ("mask", _png(_pixels(0)), {}, "row 1, mask: a label map has one channel"),
-        ("mask", _png(_label_map().T), {}, "row 1, mask: is (30, 20), the image (20, 30)"),
+        ("mask", _png(_label_map().T), {}, "row 1, mask: shapes differ: image (20, 30), label (30, 20)"),
         ("masks", [None], {"mask_column": "masks"}, "row 1, masks[0]: "),
         ("masks", [_png(_label_map())], {"mask_column": "masks", "category_column": "kinds"}, "1 masks but 3 values"),
         ("kinds", [-1, 0, 0], {"mask_column": "masks", "category_column": "kinds"}, "row 1: kinds has -1, no category"),
@@ -408,3 +408,11 @@ def test_what_groups_rows_is_known_by_its_keys() -> None:
     settings = HubData(kind="hub", root="owner/name", group_column="slide")
     assert group_rule(settings) == {"data.group_column": "slide", "data.id_column": None}
     assert group_rule(FolderData(kind="folder", root="x", group_pattern="(a)")) == {"data.group_pattern": "(a)"}
+
+
+def test_blocks_of_another_size_are_another_rule() -> None:
+    """The name of a block says nothing of its size: it would be taken for the place that a run was trained on."""
+    first, second = (SatelliteData(kind="satellite", root="x", split_by="block", block_size=s) for s in (1024, 2048))
+    assert group_rule(first) != group_rule(second)
+    unread = [SatelliteData(kind="satellite", root="x", block_size=size) for size in (1024, 2048)]
+    assert group_rule(unread[0]) == group_rule(unread[1])

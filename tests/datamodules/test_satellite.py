@@ -197,6 +197,8 @@ def test_values_of_a_label_raster_may_be_classes(root: Path) -> None:
     _write_labels(root, labels, nodata=255)
     [sample] = _samples(root, label_kind="classes", labels={"roof": 1, "water": 2})
     assert sample.categories == ("roof", "roof", "water")
+    [whole] = _samples(root, label_kind="classes", labels={"roof": 1, "water": 2}, objects="label")
+    assert whole.categories == ("roof", "water")
     assert "label values 2 are not named in data.labels" in _refused(root, label_kind="classes", labels={"roof": 1})
 
 
@@ -214,8 +216,8 @@ def test_a_binary_mask_is_not_taken_for_one_building(root: Path) -> None:
         (np.zeros((WIDTH, HEIGHT), np.uint8), {}, r"is \(200, 150\), .* is \(150, 200\) \(rows, columns\); resample"),
         (np.zeros((HEIGHT, WIDTH), np.uint8), {"column": 3}, "lies up to 3.0 pixels beside"),
         (np.zeros((HEIGHT, WIDTH), np.uint8), {"crs": "EPSG:32634"}, "is in EPSG:32634"),
-        (np.full((HEIGHT, WIDTH), 0.5, np.float32), {}, "are not whole numbers from 0"),
-        (np.full((HEIGHT, WIDTH), -1, np.int16), {}, "are not whole numbers from 0"),
+        (np.full((HEIGHT, WIDTH), 0.5, np.float32), {}, r"label values are not whole numbers \(first: 0\.5\)"),
+        (np.full((HEIGHT, WIDTH), -1, np.int16), {}, "label values start at 0, the least here is -1"),
     ],
 )
 def test_a_label_raster_that_does_not_fit_is_refused(
@@ -361,7 +363,8 @@ def test_geojson_in_metres_needs_its_crs(root: Path) -> None:
     [
         ({"labels": {"roof": 1}, "label_kind": "classes"}, "data.labels are values of label rasters"),
         ({"image_folder": "scenes"}, "data.image_folder: no folder"),
-        ({"label_path": "none.gpkg"}, "data.label_path: no folder"),
+        ({"label_path": "none.gpkg"}, "none.gpkg; correct it, or name a folder"),
+        ({"label_path": "none"}, "data.label_path: no folder"),
         ({"layer": "roofs"}, "has no layer 'roofs'"),
     ],
 )

@@ -54,7 +54,7 @@ def test_three_groups_give_each_part_one() -> None:
 
 @pytest.mark.parametrize(("groups", "named"), [(["p1", "p1"], "p1"), ([], "none")])
 def test_one_group_cannot_be_split(groups: list[str], named: str) -> None:
-    with pytest.raises(DataError, match=rf"cannot split: .* one group \({named}\).*Add a second one, .*group_pattern"):
+    with pytest.raises(DataError, match=rf"cannot split: .* one group \({named}\).*Add a second one; .*group_pattern"):
         split_groups(groups, SplitSettings(), seed=0)
 
 

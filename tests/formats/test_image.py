@@ -333,7 +333,7 @@ def test_a_coloured_label_map_is_refused(tmp_path: Path, mode: str) -> None:
 
 def test_label_values_that_are_not_whole_are_refused(tmp_path: Path) -> None:
     path = _save(tmp_path / "a.tif", Image.fromarray(np.array([[0.0, 0.5]], dtype=np.float32)))
-    with pytest.raises(DataError, match=r"a\.tif: label values are not whole numbers; store integers"):
+    with pytest.raises(DataError, match=r"a\.tif: label values are not whole numbers \(first: .*\); store integers"):
         read_label_map(path, max_pixels=LIMIT)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from adapt.formats import integral, narrowest, percentile_range, to_uint8
+from adapt.errors import DataError
+from adapt.formats import integral, label_values, narrowest, percentile_range, to_uint8
 
 
 @pytest.mark.parametrize(
@@ -87,3 +88,9 @@ def test_whole_floats_become_the_smallest_integers() -> None:
     whole = integral(np.array([[0.0, 117.0], [3.0, 4.0]]))
     assert whole is not None
     assert whole.dtype == np.uint8
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.5, "0.5"), (np.nan, "nan"), (1e30, "1e\\+30")])
+def test_label_values_that_no_integer_holds_are_named(value: float, shown: str) -> None:
+    with pytest.raises(DataError, match=rf"a\.tif: label values are not whole numbers \(first: {shown}\)"):
+        label_values(np.array([[0, value]]), source="a.tif")

@@ -81,7 +81,7 @@ def test_one_of_several_places_must_be_chosen() -> None:
     assert one_index(stack, "Z", None, key="data.z") == 0
     with pytest.raises(DataError, match=r"has 2 places along T; choose one: data.time=0 to 1"):
         one_index(stack, "T", None, key="data.time")
-    with pytest.raises(DataError, match=r"has no data.time=2, but 2"):
+    with pytest.raises(DataError, match=r"has T from 0 to 1, so there is no data.time=2"):
         one_index(stack, "T", 2, key="data.time")
 
 

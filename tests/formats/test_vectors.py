@@ -64,7 +64,6 @@ def test_polygons_come_with_category_and_crs_from_each_format(tmp_path: Path, en
     assert layer.crs == UTM33
     polygons = read_polygons(layer)
     assert polygons.categories == ("dom", "hütte")
-    assert (polygons.repaired, polygons.ignored) == (0, 0)
     for found, expected in zip(polygons.geometries, (HOLED, OTHER), strict=True):
         assert shapely.equals(found, expected)
     np.testing.assert_allclose(feature_bounds(layer), [HOLED.bounds, OTHER.bounds])
@@ -133,10 +132,9 @@ def test_a_shapefile_without_a_crs_is_refused_until_it_is_named(tmp_path: Path) 
     assert "data.label_crs: 'EPSG:1' is no coordinate reference system" in _refused(path, crs="EPSG:1")
 
 
-def test_a_self_crossing_polygon_is_repaired_and_counted(tmp_path: Path) -> None:
+def test_a_self_crossing_polygon_is_repaired(tmp_path: Path) -> None:
     path = _geojson(tmp_path / "a.geojson", [BOW, shapely.box(5, 5, 6, 6)])
     polygons = read_polygons(find_layer(path))
-    assert polygons.repaired == 1
     assert [geometry.is_valid for geometry in polygons.geometries] == [True, True]
     assert polygons.geometries[0].area == pytest.approx(8)
     assert polygons.geometries[0].geom_type == "MultiPolygon"
@@ -148,7 +146,6 @@ def test_what_is_no_area_is_ignored_among_areas_and_refused_alone(tmp_path: Path
     spike = shapely.Polygon([(0, 0), (2, 0), (0, 0)])  # no area at all
     path = _geojson(tmp_path / "a.geojson", [point, line, None, shapely.Polygon(), spike, mixed])
     polygons = read_polygons(find_layer(path))
-    assert polygons.ignored == 5
     assert [geometry.area for geometry in polygons.geometries] == [2.0]
     path = _geojson(tmp_path / "b.geojson", [point, line])
     assert "none of 2 features of layer 'b' is a polygon" in _refused(path)
@@ -228,6 +225,6 @@ def test_a_written_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
 def test_real_footprints_are_read_whole(shared_data: Path, tmp_path: Path) -> None:
     path = shared_data / "satellite_buildings" / "labels" / "buildings_epsg4326.geojson"
     polygons = read_polygons(find_layer(path, column="osm_id"))
-    assert len(polygons.geometries) + polygons.ignored == 206
+    assert len(polygons.geometries) == 206
     shutil.copy(path, tmp_path / "ä ö.geojson")
     assert len(read_polygons(find_layer(tmp_path / "ä ö.geojson")).geometries) == len(polygons.geometries)

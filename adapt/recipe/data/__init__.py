@@ -18,11 +18,20 @@ DataSettings = Annotated[
 ]
 
 
-def group_rule(data: DataSettings) -> dict[str, str | None]:
+def group_rule(data: DataSettings) -> dict[str, str | int | None]:
     """The keys of a recipe that say which cases are one group (patient, scene or slide), and their values."""
-    if isinstance(data, HubData):
-        return {"data.group_column": data.group_column, "data.id_column": data.id_column}
-    return {"data.group_pattern": data.group_pattern}
+    match data:
+        case HubData():
+            return {"data.group_column": data.group_column, "data.id_column": data.id_column}
+        case SatelliteData():
+            block_size = data.block_size if data.split_by == "block" else None
+            return {
+                "data.group_pattern": data.group_pattern,
+                "data.split_by": data.split_by,
+                "data.block_size": block_size,
+            }
+        case _:
+            return {"data.group_pattern": data.group_pattern}
 
 
 __all__ = [

@@ -30,11 +30,27 @@ OnError = Annotated[
 OtherLabels = Annotated[Literal["error", "ignore"], Field(description="What a label value not named in labels means.")]
 MinObjectPixels = Annotated[int, Field(ge=1, description="Smaller objects are left out (pixels of the image).")]
 MaxImagePixels = Annotated[int, Field(ge=1, description="Larger images are refused before decoding.")]
+TileSize = Annotated[int, Field(ge=32, description="Side of a tile, pixels; smaller images stay whole.")]
+TileOverlap = Annotated[int, Field(ge=0, description="Pixels that neighbouring tiles share, at least.")]
+CutObjects = Annotated[
+    Literal["keep", "drop"],
+    Field(description="Objects that the border of a tile cuts: keep the part inside, or drop them."),
+]
 MaxVoxels = Annotated[int, Field(ge=1, description="Larger volumes are refused before decoding.")]
 LabelValue = Annotated[int, Field(ge=1)]
 LabelKind = Literal["instances", "classes"]
+
+
+def _values_differ(labels: dict[str, int]) -> dict[str, int]:
+    shared = [f"{name}: {value}" for name, value in labels.items() if list(labels.values()).count(value) > 1]
+    if shared:
+        raise ValueError(f"two names share a value ({', '.join(shared)}); give each its own")
+    return labels
+
+
 Labels = Annotated[
     dict[str, LabelValue],
+    AfterValidator(_values_differ),
     Field(description="With label_kind classes: name and value of each class; 0 is background."),
 ]
 Objects = Annotated[
@@ -53,3 +69,23 @@ def check_labels_are_named(label_kind: str, labels: dict[str, int]) -> None:
         raise ValueError("label_kind classes needs labels: {name: value}")
     if label_kind != "classes" and labels:
         raise ValueError("labels is read with label_kind classes only; for instances set category")
+
+
+def check_tiles(tile_size: int, tile_overlap: int) -> None:
+    """Check that tiles go on along a side.
+
+    Raises:
+        ValueError: the overlap is as long as a tile.
+    """
+    if tile_overlap >= tile_size:
+        raise ValueError(f"tile_overlap ({tile_overlap}) must be below tile_size ({tile_size})")
+
+
+def check_range(low: float, high: float) -> None:
+    """Check that a range of values, or of percentiles, rises.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if low >= high:
+        raise ValueError(f"low ({low}) must be below high ({high})")

@@ -4,7 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from adapt.recipe.data.fields import GroupPattern, MaxImagePixels, MinObjectPixels, OnError
+from adapt.recipe.data.fields import (
+    CutObjects,
+    GroupPattern,
+    MaxImagePixels,
+    MinObjectPixels,
+    OnError,
+    TileOverlap,
+    TileSize,
+    check_tiles,
+)
 from adapt.recipe.data.medical import Percentile
 from adapt.recipe.settings import Settings
 
@@ -47,11 +56,9 @@ class MicroscopyData(Settings):
         description="How values become 0..255, by image and channel; 8-bit colour stays. null: 8 bits stay.",
     )
     category: str = Field("cell", min_length=1, description="What the objects are called.")
-    tile_size: int = Field(512, ge=32, description="Larger images are cut into tiles with sides of so many pixels.")
-    tile_overlap: int = Field(64, ge=0, description="Pixels that neighbouring tiles share, at least.")
-    cut_objects: Literal["keep", "drop"] = Field(
-        "keep", description="What becomes of objects that the border of a tile cuts."
-    )
+    tile_size: TileSize = 512
+    tile_overlap: TileOverlap = 64
+    cut_objects: CutObjects = "keep"
     min_object_pixels: MinObjectPixels = 16
     max_image_pixels: MaxImagePixels = 100_000_000
     on_error: OnError = "fail"
@@ -59,6 +66,5 @@ class MicroscopyData(Settings):
 
     @model_validator(mode="after")
     def _tiles_go_on(self) -> "MicroscopyData":
-        if self.tile_overlap >= self.tile_size:
-            raise ValueError(f"tile_overlap ({self.tile_overlap}) must be below tile_size ({self.tile_size})")
+        check_tiles(self.tile_size, self.tile_overlap)
         return self

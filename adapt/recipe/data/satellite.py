@@ -4,7 +4,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from adapt.recipe.data.fields import GroupPattern, LabelValue, MinObjectPixels, OnError, OtherLabels
+from adapt.recipe.data.fields import (
+    CutObjects,
+    GroupPattern,
+    LabelKind,
+    Labels,
+    MinObjectPixels,
+    Objects,
+    OnError,
+    OtherLabels,
+    TileOverlap,
+    TileSize,
+    check_labels_are_named,
+    check_range,
+    check_tiles,
+)
 from adapt.recipe.settings import Settings, Share
 
 
@@ -17,8 +31,7 @@ class BandRange(Settings):
 
     @model_validator(mode="after")
     def _rises(self) -> "BandRange":
-        if self.low >= self.high:
-            raise ValueError(f"low ({self.low}) must be below high ({self.high})")
+        check_range(self.low, self.high)
         return self
 
 
@@ -31,8 +44,7 @@ class BandPercentile(Settings):
 
     @model_validator(mode="after")
     def _rises(self) -> "BandPercentile":
-        if self.low >= self.high:
-            raise ValueError(f"low ({self.low}) must be below high ({self.high})")
+        check_range(self.low, self.high)
         return self
 
 
@@ -57,15 +69,12 @@ class SatelliteData(Settings):
     category_column: str | None = Field(
         None, description="Attribute of vector labels with the category of each; where it is empty: category."
     )
-    label_kind: Literal["instances", "classes"] = Field(
-        "instances",
-        description="Of label rasters. instances: each value is one object; classes: each connected region of a named "
-        "value is one, see labels.",
+    label_kind: LabelKind = Field(
+        "instances", description="Of label rasters. instances: each value is one object; classes: each is a class."
     )
-    labels: dict[str, LabelValue] = Field(
-        {}, description="With label_kind classes: name and value of each class; 0 is background."
-    )
+    labels: Labels = Field({})
     other_labels: OtherLabels = "error"
+    objects: Objects = "component"
     bands: list[int | str] | None = Field(
         None,
         description="The model's channels: 3 bands, or 1 for all three; a number from 1, a band's description, or its "
@@ -74,12 +83,10 @@ class SatelliteData(Settings):
     intensity: Annotated[BandRange | BandPercentile, Field(discriminator="kind")] | None = Field(
         None, description="How band values become 0..255. null: uint8 as stored, others by percentiles 2 to 98."
     )
-    tile_size: int = Field(512, ge=32, description="Side of a tile, pixels.")
-    tile_overlap: int = Field(64, ge=0, description="Pixels that neighbouring tiles share.")
+    tile_size: TileSize = 512
+    tile_overlap: TileOverlap = 64
     max_nodata: Share = Field(0.5, description="Tiles with a larger share of pixels without a value are left out.")
-    cut_objects: Literal["keep", "drop"] = Field(
-        "keep", description="Objects that the border of a tile cuts: keep the part inside, or drop them."
-    )
+    cut_objects: CutObjects = "keep"
     split_by: Literal["scene", "block"] = Field(
         "scene",
         description="What is a group. scene: scenes that touch or overlap are one; block: squares of block_size.",
@@ -91,10 +98,7 @@ class SatelliteData(Settings):
 
     @model_validator(mode="after")
     def _classes_are_named(self) -> "SatelliteData":
-        if self.label_kind == "classes" and not self.labels:
-            raise ValueError("label_kind classes needs labels: {name: value}")
-        if self.label_kind == "instances" and self.labels:
-            raise ValueError("labels is read with label_kind classes only; for instances set category")
+        check_labels_are_named(self.label_kind, self.labels)
         return self
 
     @model_validator(mode="after")
@@ -105,8 +109,7 @@ class SatelliteData(Settings):
 
     @model_validator(mode="after")
     def _tiles_fit(self) -> "SatelliteData":
-        if self.tile_overlap >= self.tile_size:
-            raise ValueError(f"tile_overlap ({self.tile_overlap}) must be below tile_size ({self.tile_size})")
+        check_tiles(self.tile_size, self.tile_overlap)
         if self.split_by == "block" and self.block_size < self.tile_size:
             raise ValueError(f"block_size ({self.block_size}) must not be below tile_size ({self.tile_size})")
         if self.split_by == "block" and self.group_pattern is not None:
