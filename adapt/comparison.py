@@ -36,6 +36,7 @@ from adapt.retention import GeneralImages, general_scores, retention_of
 from adapt.runs import GALLERY, RECIPE, REPORT, SPLITS, versions
 from adapt.segmenters import PromptableSegmenter
 from adapt.training import Training
+from adapt.tuning import trainable_table
 
 
 def compare(
@@ -97,12 +98,15 @@ def compare(
         "versions": versions(),
     }
     if training is not None:
+        trainable = sum(count for _, count, _ in trainable_table(models["tuned"]))
         facts["training"] = {
             "seconds": training.seconds,
+            "trainable_parameters": trainable,
             "samples_per_second": training.samples_per_second,
             "data_wait_share": training.data_wait_share,
         }
-        lines = [*lines, ("training", str(training))]
+        cost = f"{training.seconds:,.0f} s of training, {trainable:,} trainable parameters"
+        lines = [*lines, ("training", str(training)), ("cost", cost)]
     write_tables(results, scores, folder, facts=facts)
     print_table(results, Console())
     if retention is not None:

@@ -27,3 +27,9 @@ class CheckpointError(AdaptError):
 
 class RunError(AdaptError):
     """A run folder that cannot be written, read or evaluated."""
+
+
+class ResultsError(AdaptError):
+    """Results of runs that cannot be read, or not be compared."""
+
+    exit_code = 2

@@ -1,7 +1,7 @@
 """Pictures of test objects: image, prompt, truth, untouched prediction, tuned prediction."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,6 @@ from adapt.evaluate.scoring import ObjectScore
 from adapt.evaluate.tables import MODELS, TITLES
 from adapt.files import write_file
 from adapt.formats import decode_masks
-from adapt.prompts import center_points
 from adapt.samples import Sample
 
 PANEL, MARGIN, TITLE = 224, 6, 20
@@ -99,6 +98,7 @@ def _draw(sample: Sample, shown: dict[str, ObjectScore], protocol: str) -> Image
     crop = _crop(truth)
     side = max(height, width)
     whole = ((height - side) // 2, (width - side) // 2, side)
+    first = replace(any_score, clicks=any_score.clicks[:1])
     titles = [
         f"image: {width} x {height}",
         f"prompt: {TITLES[protocol]}",
@@ -106,12 +106,14 @@ def _draw(sample: Sample, shown: dict[str, ObjectScore], protocol: str) -> Image
     ]
     panels = [
         _marked(_panel(sample.image, whole), crop, whole),
-        _prompted(_panel(sample.image, crop), truth, protocol, crop),
+        _prompted(_panel(sample.image, crop), first, crop, size=6),
         _outlined(sample.image, truth, TRUTH, crop),
     ]
     for key, mask in predictions.items():
         titles.append(f"{MODELS[key]}: IoU {shown[key].iou:.2f}")
-        panels.append(_outlined(sample.image, mask, PREDICTION, crop))
+        panel = _outlined(sample.image, mask, PREDICTION, crop)
+        corrected = len(shown[key].clicks) > 1  # each model was clicked where it was wrong itself
+        panels.append(_prompted(panel, shown[key], crop, size=3.5) if corrected else panel)
     sheet = Image.new("RGB", (len(panels) * (PANEL + MARGIN) + MARGIN, PANEL + TITLE + MARGIN), PAPER)
     draw = ImageDraw.Draw(sheet)
     for index, (panel, title) in enumerate(zip(panels, titles, strict=True)):
@@ -153,19 +155,23 @@ def _outlined(
     return Image.fromarray(panel)
 
 
-def _prompted(
-    panel: Image.Image, truth: npt.NDArray[np.bool_], protocol: str, crop: tuple[int, int, int]
-) -> Image.Image:
+def _prompted(panel: Image.Image, score: ObjectScore, crop: tuple[int, int, int], *, size: float) -> Image.Image:
+    """A panel with the box, or the clicks: a disc on the object, a cross on the background."""
     top, left, side = crop
     scale = PANEL / side
     draw = ImageDraw.Draw(panel)
-    if protocol == "box":
-        rows, columns = np.nonzero(truth)
-        corners = (columns.min() - left, rows.min() - top, columns.max() + 1 - left, rows.max() + 1 - top)
-        draw.rectangle([float(value) * scale for value in corners], outline=PROMPT, width=2)
-    else:
-        x, y = (center_points(truth[None])[0] + 0.5 - np.array([left, top])) * scale
-        draw.circle((float(x), float(y)), 6, fill=PROMPT, outline=INK, width=2)
+    if score.box is not None:
+        x0, y0, x1, y1 = score.box  # centres of the corner pixels
+        corners = (x0 - left, y0 - top, x1 + 1 - left, y1 + 1 - top)
+        draw.rectangle([value * scale for value in corners], outline=PROMPT, width=2)
+    for x, y, label in score.clicks:
+        column, row = (x + 0.5 - left) * scale, (y + 0.5 - top) * scale
+        if label:
+            draw.circle((column, row), size, fill=PROMPT, outline=INK, width=2 if size > 5 else 1)
+            continue
+        for colour, width in ((INK, 4), (PROMPT, 2)):
+            draw.line((column - size, row - size, column + size, row + size), fill=colour, width=width)
+            draw.line((column - size, row + size, column + size, row - size), fill=colour, width=width)
     return panel
 
 

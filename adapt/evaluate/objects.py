@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from adapt.errors import RunError
+from adapt.errors import ResultsError
 from adapt.evaluate.scoring import ObjectScore
 from adapt.files import write_text
 
@@ -38,7 +38,7 @@ def read_objects(folder: Path) -> list[ObjectScore]:
     """The scores that `write_objects` has written, without masks and prompts.
 
     Raises:
-        RunError: there is no such file, it has no row, or not these columns, or a value that does not fit.
+        ResultsError: there is no such file, it has no row, or not these columns, or a value that does not fit.
     """
     path = folder / FILE
     try:
@@ -46,13 +46,13 @@ def read_objects(folder: Path) -> list[ObjectScore]:
             reader = csv.DictReader(file)
             missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
             if missing:
-                raise RunError(f"{path} has no column {', '.join(missing)}; evaluate the run again to write them")
+                raise ResultsError(f"{path} has no column {', '.join(missing)}; evaluate the run again to write them")
             scores = [_score(row, path, line) for line, row in enumerate(reader, start=1)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise RunError(f"{path} cannot be read ({reason}); give the folder of a run or of an evaluation") from None
+        raise ResultsError(f"{path} cannot be read ({reason}); give the folder of a run or of an evaluation") from None
     if not scores:
-        raise RunError(f"{path} has no object; evaluate the run again")
+        raise ResultsError(f"{path} has no object; evaluate the run again")
     return scores
 
 
@@ -65,7 +65,7 @@ def _score(row: dict[str, str | None], path: Path, line: int) -> ObjectScore:
                 raise ValueError("the line is cut short")
             values[name] = _value(name, text)
         except ValueError:
-            raise RunError(f"{path}, object {line}: {name} is {text!r}; evaluate the run again") from None
+            raise ResultsError(f"{path}, object {line}: {name} is {text!r}; evaluate the run again") from None
     return ObjectScore(**values)
 
 

@@ -54,7 +54,11 @@ def summarise(
         protocols[protocol] = ProtocolFigures(
             base=figures["base"],
             tuned=figures.get("tuned"),
-            difference=_difference(of, whole, samples=bootstrap_samples, seed=seed) if "tuned" in figures else None,
+            difference=None
+            if "tuned" not in figures
+            else difference(
+                of["base"], of["tuned"], (whole["base"], whole["tuned"]), samples=bootstrap_samples, seed=seed
+            ),
             box_as_mask=mean(by_group(of["base"], attrgetter("box_iou"))),
         )
     return Results(
@@ -101,20 +105,47 @@ def model_figures(
 
 
 def mious(scores: Sequence[ObjectScore]) -> dict[str, float]:
-    """MIoU of one model under each of its protocols."""
+    """The mIoU of one model under each of its protocols."""
     protocols = dict.fromkeys(score.protocol for score in scores)
     return {name: mean(by_group([s for s in scores if s.protocol == name], IOU)) for name in protocols}
 
 
-def gain(base: Mapping[str, float], other: Mapping[str, float], *, samples: int, seed: int) -> Gain:
-    """Other minus base, by groups that both have.
+def difference(
+    base: Sequence[ObjectScore],
+    tuned: Sequence[ObjectScore],
+    volumes: tuple[Sequence[VolumeScore], Sequence[VolumeScore]] = ((), ()),
+    *,
+    samples: int,
+    seed: int,
+) -> Difference:
+    """Tuned minus base, or any model minus another one, under one protocol.
 
     Args:
-        base: group to its score.
-        other: likewise, of the same groups.
+        base: scores of all objects.
+        tuned: of the same objects.
+        volumes: of the two models; none where samples are no slices.
         samples: resamples of the groups.
         seed: of the resampling.
     """
+
+    def paired(one: Sequence[Scored], other: Sequence[Scored], value: Callable[[Scored], float]) -> Gain:
+        return _gain(by_group(one, value), by_group(other, value), samples=samples, seed=seed)
+
+    miou = paired(base, tuned, IOU)
+    corrected = is_corrected(base)
+    return Difference(
+        miou=miou.mean,
+        low=miou.low,
+        high=miou.high,
+        dice=paired(base, tuned, DICE),
+        nsd=paired(base, tuned, NSD),
+        noc85=paired(base, tuned, clicks_to(GOOD)) if corrected else None,
+        noc90=paired(base, tuned, clicks_to(FINE)) if corrected else None,
+        volume_dice=paired(*volumes, DICE) if volumes[0] else None,
+    )
+
+
+def _gain(base: Mapping[str, float], other: Mapping[str, float], *, samples: int, seed: int) -> Gain:
     gains = [other[group] - base[group] for group in base]
     interval = bootstrap_interval(gains, samples=samples, seed=seed)
     return Gain(mean=sum(gains) / len(gains), low=interval.low, high=interval.high)
@@ -165,30 +196,6 @@ def _volume_figures(scores: Sequence[VolumeScore]) -> VolumeFigures:
             for name, own in _by_category(scores).items()
         },
         volumes=len({score.volume for score in scores}),
-    )
-
-
-def _difference(
-    scores: Mapping[str, Sequence[ObjectScore]],
-    volumes: Mapping[str, Sequence[VolumeScore]],
-    *,
-    samples: int,
-    seed: int,
-) -> Difference:
-    def paired(of: Mapping[str, Sequence[Scored]], value: Callable[[Scored], float]) -> Gain:
-        return gain(by_group(of["base"], value), by_group(of["tuned"], value), samples=samples, seed=seed)
-
-    miou = paired(scores, IOU)
-    corrected = is_corrected(scores["base"])
-    return Difference(
-        miou=miou.mean,
-        low=miou.low,
-        high=miou.high,
-        dice=paired(scores, DICE),
-        nsd=paired(scores, NSD),
-        noc85=paired(scores, clicks_to(GOOD)) if corrected else None,
-        noc90=paired(scores, clicks_to(FINE)) if corrected else None,
-        volume_dice=paired(volumes, DICE) if volumes["base"] else None,
     )
 
 

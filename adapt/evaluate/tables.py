@@ -17,13 +17,15 @@ from adapt.evaluate.shrinking import shrinks
 from adapt.evaluate.sizes import SIZES
 from adapt.files import write_text
 
-TITLES = {"one_click": "one click", "box": "box", "jittered_box": "jittered box", "clicks": "clicks"}
+TITLES = {"one_click": "one click", "box": "box", "jittered_box": "jittered", "clicks": "clicks"}
 MODELS = {"base": "untouched", "tuned": "tuned"}
 BOXES = ("box", "jittered_box")
 """Protocols beside which the worth of the box itself stands."""
 HEADER = ["prompt", "model", "mIoU", "95 % interval", "oracle mIoU", "Dice", "NSD"]
 SHOWN_CLICKS = (1, 3, 5, 10, 20)
 FEW_GROUPS = 10
+WIDE = 90
+"""Characters that the whole table takes."""
 
 
 def interval_text(low: float | None, high: float | None, *, signed: bool = False) -> str:
@@ -66,8 +68,8 @@ def _shown_clicks(model: ModelFigures) -> list[int]:
 
 
 def _click_header(model: ModelFigures) -> list[str]:
-    columns = [f"IoU at {number}" for number in _shown_clicks(model)]
-    return ["model", *columns, "NoC@85", "NoC@90", "never 90"]
+    columns = [f"IoU@{number}" for number in _shown_clicks(model)]
+    return ["model", *columns, "NoC@85", "NoC@90", "never"]
 
 
 def _click_rows(figures: ProtocolFigures) -> list[list[str]]:
@@ -124,6 +126,12 @@ def warnings(results: Results) -> list[str]:
                 f"{TITLES[name]}: the tuned model is worse than the untouched one; train longer, or with another rate"
             )
         best = figures.tuned or figures.base
+        clicks = best.clicks
+        if clicks is not None and clicks.curve[-1] < clicks.curve[0]:
+            found.append(
+                f"{TITLES[name]}: corrections make the answers worse ({clicks.curve[0]:.3f} after the first click, "
+                f"{clicks.curve[-1]:.3f} after {len(clicks.curve)}); train with prompts.corrections"
+            )
         if name == "box" and best.miou < figures.box_as_mask:
             found.append(
                 f"box: the answers ({best.miou:.3f}) are worth less than the box itself ({figures.box_as_mask:.3f})"
@@ -147,8 +155,13 @@ def _shrinking(name: str, figures: ProtocolFigures) -> list[str]:
 
 
 def print_table(results: Results, console: Console) -> None:
-    """Print the table of domain mIoU, Dice and NSD, and that of clicks and of volumes if there are any."""
-    console.print(_table("Domain mIoU", HEADER, table_rows(results), texts=2, caption=caption(results)))
+    """Print the table of domain mIoU, Dice and NSD, and that of clicks and of volumes if there are any.
+
+    NSD, which comes last, is left out where the terminal is too narrow for it.
+    """
+    columns = len(HEADER) if console.width >= WIDE else len(HEADER) - 1
+    rows = [row[:columns] for row in table_rows(results)]
+    console.print(_table("Domain mIoU", HEADER[:columns], rows, texts=2, caption=caption(results)))
     clicks = click_rows(results)
     if clicks:
         console.print(_table("Clicks: mIoU after each, and how many it takes (NoC)", clicks[0], clicks[1:], texts=1))

@@ -125,7 +125,8 @@ def _encoded(sample: Sample, scores: Sequence[ObjectScore]) -> _Slice:
 
 
 def _union(masks: Masks) -> bytes:
-    return encode_masks(masks.any(axis=0, keepdims=True))[0]
+    joined: Masks = np.logical_or.reduce(masks)
+    return encode_masks(joined[None])[0]
 
 
 def _stacked(encoded: dict[int, bytes], size: tuple[int, ...], slices: Sequence[_Slice]) -> Masks:

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from PIL import Image
 
 from adapt.evaluate import ObjectScore, draw_gallery
 from adapt.evaluate.gallery import MARGIN, PANEL, PREDICTION, PROMPT, TITLE, TRUTH, Picture
 from adapt.formats import encode_masks
+from adapt.prompts import center_points, tight_boxes
 from adapt.samples import Sample
 
 Mask = npt.NDArray[np.bool_]
@@ -150,7 +152,15 @@ def _panels(
     folder: Path, truth: Mask = OBJECT, answer: Mask = ANSWER, *, models: tuple[str, ...], protocol: str = "one_click"
 ) -> list[npt.NDArray[np.uint8]]:
     """The panels of the one picture that is drawn."""
-    scores = [_score(answer, model=model, protocol=protocol) for model in models]
+    box: tuple[float, float, float, float] | None = None
+    clicks: tuple[tuple[float, float, int], ...] = ()
+    if protocol == "box":
+        x0, y0, x1, y1 = tight_boxes(torch.from_numpy(truth)).tolist()
+        box = (x0, y0, x1, y1)
+    else:
+        ((x, y),) = center_points(truth[None]).tolist()
+        clicks = ((x, y, 1),)
+    scores = [replace(_score(answer, model=model, protocol=protocol), box=box, clicks=clicks) for model in models]
     (picture,) = draw_gallery(scores, count=1, sample_of=lambda name: _sample(truth, name), folder=folder)
     with Image.open(picture.path) as image:
         assert image.format == "PNG"
@@ -218,6 +228,25 @@ def test_the_box_is_drawn_around_the_object(tmp_path: Path) -> None:
     rows, columns = np.nonzero(drawn)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == pytest.approx((FIRST, 182, FIRST, 182), abs=1)
     assert not drawn[60:160, 60:160].any()
+
+
+def test_clicks_are_drawn_on_the_answer_of_the_model_that_was_given_them(tmp_path: Path) -> None:
+    """A click on pixel (99, 99) of the object is a disc; one on the background at (74, 74) is a cross."""
+    base = replace(_score(ANSWER, model="base", protocol="clicks"), clicks=((99.0, 99.0, 1), (99.0, 110.0, 1)))
+    tuned = replace(_score(ANSWER, model="tuned", protocol="clicks"), clicks=((99.0, 99.0, 1), (74.0, 74.0, 0)))
+    (picture,) = draw_gallery([base, tuned], count=1, sample_of=lambda name: _sample(OBJECT, name), folder=tmp_path)
+    with Image.open(picture.path) as image:
+        sheet = np.asarray(image.convert("RGB"))
+    lefts = [MARGIN + index * (PANEL + MARGIN) for index in range(5)]
+    first, base_panel, tuned_panel = (
+        _is(sheet[TITLE : TITLE + PANEL, lefts[n] : lefts[n] + PANEL], PROMPT) for n in (1, 3, 4)
+    )
+    rows, columns = np.nonzero(first)
+    assert (rows.mean(), columns.mean()) == pytest.approx((110.25, 110.25), abs=1)  # of the first click alone
+    click, below, background = 110, int((110.5 - 68) * 3.5), int((74.5 - 68) * 3.5)
+    assert base_panel[click, click] and base_panel[below, click] and not base_panel[background, background]
+    assert tuned_panel[click, click] and tuned_panel[background, background] and not tuned_panel[below, click]
+    assert not tuned_panel[background, background + 3]  # a cross, no disc
 
 
 def test_the_first_panel_is_the_whole_image_with_the_place_of_the_crop(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapt.errors import RunError
+from adapt.errors import ResultsError
 from adapt.evaluate import ObjectScore
 from adapt.evaluate.objects import COLUMNS, read_objects, write_objects
 
@@ -74,22 +74,22 @@ def test_columns_are_added_at_the_end() -> None:
 )
 def test_a_file_that_is_none_of_ours_is_told(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "objects.csv").write_text(text, encoding="utf-8")
-    with pytest.raises(RunError, match=message):
+    with pytest.raises(ResultsError, match=message):
         read_objects(tmp_path)
 
 
 def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
     (tmp_path / "objects.csv").write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(RunError, match=r"objects\.csv cannot be read"):
+    with pytest.raises(ResultsError, match=r"objects\.csv cannot be read"):
         read_objects(tmp_path)
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="give the folder of a run or of an evaluation"):
+    with pytest.raises(ResultsError, match="give the folder of a run or of an evaluation"):
         read_objects(tmp_path / "nowhere")
 
 
 def test_figures_are_numbers(tmp_path: Path) -> None:
     write_objects([replace(SCORE, hd95=math.inf)], tmp_path)
-    with pytest.raises(RunError, match="hd95"):
+    with pytest.raises(ResultsError, match="hd95"):
         read_objects(tmp_path)

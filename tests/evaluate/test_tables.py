@@ -60,13 +60,13 @@ def _results(scores: list[ObjectScore]) -> Results:
     return summarise(scores, bootstrap_samples=200, seed=0)
 
 
-def _printed(scores: list[ObjectScore]) -> list[list[str]]:
+def _printed(scores: list[ObjectScore], *, width: int = 100) -> list[list[str]]:
     """Cells of each line of the table as it is printed."""
-    console = Console(file=StringIO(), width=100)
+    console = Console(file=StringIO(), width=width)
     print_table(_results(scores), console)
     assert isinstance(console.file, StringIO)
     text = console.file.getvalue()
-    assert all(len(line) <= 100 for line in text.splitlines())
+    assert all(len(line) <= width for line in text.splitlines())
     return [[cell.strip() for cell in line.strip("│┃").split("│")] for line in text.splitlines()]
 
 
@@ -81,7 +81,7 @@ def test_the_table_shows_figures_of_three_digits() -> None:
 
 def test_clicks_have_a_table_of_their_own() -> None:
     lines = _printed(_clicked("base", "tuned"))
-    assert ["model", "IoU at 1", "IoU at 3", "IoU at 5", "IoU at 10", "IoU at 20", "NoC@85", "NoC@90", "never 90"] in [
+    assert ["model", "IoU@1", "IoU@3", "IoU@5", "IoU@10", "IoU@20", "NoC@85", "NoC@90", "never"] in [
         [cell.strip() for cell in line[0].split("┃")] for line in lines
     ]
     assert ["untouched", "0.300", "0.300", "0.300", "0.300", "0.860", "12.00", "20.00", "100%"] in lines
@@ -92,6 +92,18 @@ def test_clicks_have_a_table_of_their_own() -> None:
 def test_clicks_are_shown_as_far_as_there_are() -> None:
     lines = _printed(_clicked("base", clicks=4))
     assert ["untouched", "0.300", "0.300", "4.00", "4.00", "100%"] in lines
+
+
+def test_a_terminal_of_80_characters_leaves_out_borders_and_breaks_no_cell() -> None:
+    lines = _printed([*_scores("base", "tuned"), *_clicked("base", "tuned")], width=80)
+    assert ["one click", "tuned", "0.756", "0.700 to 0.813", "0.856", "0.806"] in lines
+    assert ["tuned", "0.400", "0.850", "0.930", "0.930", "0.930", "3.00", "5.00", "0%"] in lines
+
+
+def test_corrections_that_do_harm_are_pointed_out() -> None:
+    assert not any("corrections" in text for text in warnings(_results(_clicked("base", "tuned"))))
+    falling = [replace(score, curve=(0.7, 0.6)) for score in _clicked("base", "tuned")]
+    assert any("0.700 after the first click, 0.600 after 2" in text for text in warnings(_results(falling)))
 
 
 def test_single_prompts_have_no_table_of_clicks() -> None:
