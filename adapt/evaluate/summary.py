@@ -105,7 +105,7 @@ def model_figures(
 
 
 def mious(scores: Sequence[ObjectScore]) -> dict[str, float]:
-    """MIoU of one model under each of its protocols."""
+    """The mIoU of one model under each of its protocols."""
     protocols = dict.fromkeys(score.protocol for score in scores)
     return {name: mean(by_group([s for s in scores if s.protocol == name], IOU)) for name in protocols}
 

@@ -75,3 +75,33 @@ def test_one_pixel_is_its_own_border() -> None:
     other = np.roll(mask, 2, axis=0)
     assert boundary_score(mask, mask, spacing=(1.0, 1.0), tolerance=0.0).nsd == 1.0
     assert boundary_score(mask, other, spacing=(3.0, 1.0), tolerance=0.0).hd95 == 6.0
+
+
+@pytest.mark.parametrize("step", [0.1, 0.7, 0.3, 1e-3])
+def test_a_distance_of_just_the_tolerance_is_within_it_wherever_it_lies(step: float) -> None:
+    """10 * 0.7 - 8 * 0.7 is more than 2 * 0.7 in floating point."""
+    for column in range(12):
+        mask = np.zeros((1, 20), dtype=bool)
+        mask[0, column] = True
+        score = boundary_score(mask, np.roll(mask, 2, axis=1), spacing=(1.0, step), tolerance=2 * step)
+        assert (score.nsd, score.hd95) == (1.0, 2 * step)
+
+
+@pytest.mark.parametrize("shape", [(30, 40), (8, 14, 12)])
+def test_distances_are_those_of_a_distance_transform(shape: tuple[int, ...]) -> None:
+    """To the last bit, also where blobs touch the edge or fill the image but a pixel."""
+    spacing = (2.5, 0.7, 0.3)[: len(shape)]
+    full = np.ones(shape, dtype=bool)
+    full[(0,) * len(shape)] = False
+    for seed in range(6):
+        predicted, truth = _blob(seed, shape), full if seed == 5 else _blob(seed + 50, shape, share=0.4)
+        borders = [mask & ~ndimage.binary_erosion(mask) for mask in (predicted, truth)]
+        distances = [
+            ndimage.distance_transform_edt(~other, sampling=spacing)[border]
+            for border, other in zip(borders, reversed(borders), strict=True)
+        ]
+        for tolerance in (0.0, 0.7, 1.4, 5.0):
+            found = boundary_score(predicted, truth, spacing=spacing, tolerance=tolerance)
+            within = sum(int((values <= tolerance).sum()) for values in distances)
+            assert found.nsd == within / sum(map(len, distances))
+            assert found.hd95 == pytest.approx(max(np.percentile(values, 95) for values in distances), rel=1e-12)

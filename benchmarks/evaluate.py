@@ -1,0 +1,152 @@
+"""What an evaluation spends its time on: encode once, decode all objects, score them; and the choice of a next click.
+
+    python benchmarks/evaluate.py [--model adapt:tiny | vit-b | FOLDER] [--side 1024] [--objects 1,10,100] [--repeats 5]
+
+`vit-b` is Segment Anything's ViT-B with random weights, which takes as long as the trained one. An image has as many
+discs as objects are asked for; each is clicked once. `whole` is what `score_samples` takes for that image, borders
+included, beside 1.5 times the encoder's time plus the decoder's. Next clicks are chosen for 64 masks of 1024 x 1024:
+discs that an answer misses by a shift, and, as the worst case, whole images of which half is missed. Each figure is the
+median of the repeats. The load of the machine is printed: on cores that others use as well, every figure is too high.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from rich.console import Console
+from rich.table import Table
+from transformers import SamConfig, SamModel
+
+from adapt.evaluate import Measures, score_samples
+from adapt.evaluate.protocols import PROTOCOLS, truth_of
+from adapt.frames import Frame, image_to_model_frame
+from adapt.prompts import correction_points
+from adapt.samples import Sample
+from adapt.segmenters import PromptableSegmenter, load_segmenter
+from adapt.segmenters.sam import SamSegmenter
+
+Masks = npt.NDArray[np.bool_]
+CLICK_SIDE, CLICK_OBJECTS, CLICK_SECONDS = 1024, 64, 0.5
+"""What the choice of a next click is measured on, and how long it may take on two cores."""
+WHOLE = 1.5
+"""Times the encoder's time, plus the decoder's: what the evaluation of an image may take."""
+
+
+def discs(count: int, side: int, *, seed: int) -> Masks:
+    """(count, side, side) bool: discs of 2 to 10 % of the side as radius, anywhere."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:side, :side]
+    radii, ys, xs = random.uniform(0.02, 0.1, count), random.uniform(0, 1, count), random.uniform(0, 1, count)
+    masks = np.empty((count, side, side), dtype=bool)
+    for mask, radius, y, x in zip(masks, radii, ys, xs, strict=True):
+        mask[:] = np.hypot(rows - y * (side - 1), columns - x * (side - 1)) <= radius * side
+    return masks
+
+
+def median_seconds(measured: Callable[[], object], repeats: int) -> float:
+    """Median wall time of a call, after one that warms up."""
+    measured()
+    seconds = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        measured()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - begun)
+    return statistics.median(seconds)
+
+
+def image_seconds(
+    model: PromptableSegmenter, count: int, side: int, repeats: int, device: torch.device
+) -> tuple[float, float, float]:
+    """Seconds to encode an image, to decode one click for each of its objects, and to evaluate it wholly."""
+    masks = discs(count, side, seed=count)
+    image = np.random.default_rng(0).integers(256, size=(side, side, 3), dtype=np.uint8)
+    sample = Sample(
+        image=image,
+        masks=masks,
+        categories=("disc",) * count,
+        group="g",
+        spacing=(1.0, 1.0),
+        spacing_unit="px",
+        sample_id="s",
+        source="",
+    )
+    spec = model.spec
+    frame = Frame(side, side, spec.image_size)
+    pixels = image_to_model_frame(image, size=spec.image_size, mean=spec.pixel_mean, std=spec.pixel_std)[None]
+    pixels = pixels.to(device)
+    prompts = PROTOCOLS["one_click"].prompts(truth_of(sample, device), slice(None), frame).to(device)
+    measures = Measures(clicks=1, tolerance=None)
+
+    def whole() -> None:
+        for _ in score_samples([sample], {"base": model}, protocols=["one_click"], measures=measures, device=device):
+            pass
+
+    with torch.inference_mode():
+        features = model.encode(pixels)
+        encode = median_seconds(lambda: model.encode(pixels), repeats)
+        decode = median_seconds(lambda: model.decode(features, prompts, multimask=True), repeats)
+    return encode, decode, median_seconds(whole, repeats)
+
+
+def click_seconds(repeats: int) -> dict[str, float]:
+    """Seconds to choose the next click for 64 large masks, by what they show."""
+    truth = discs(CLICK_OBJECTS, CLICK_SIDE, seed=0)
+    shifted = np.roll(truth, (7, 11), axis=(1, 2))
+    full = np.ones_like(truth)
+    half = full.copy()
+    half[:, :, CLICK_SIDE // 2 :] = False
+    return {
+        "discs, missed by a shift": median_seconds(lambda: correction_points(truth, shifted), repeats),
+        "whole images, half missed": median_seconds(lambda: correction_points(full, half), repeats),
+    }
+
+
+def load_model(name: str) -> PromptableSegmenter:
+    """`vit-b` with random weights, or what a recipe's `model.checkpoint` may name."""
+    return SamSegmenter(SamModel(SamConfig()).eval()) if name == "vit-b" else load_segmenter(name)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="adapt:tiny")
+    parser.add_argument("--side", type=int, default=1024, help="of the image, pixels")
+    parser.add_argument("--objects", default="1,10,100")
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    console = Console()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = load_model(options.model)
+    if isinstance(model, torch.nn.Module):
+        model.to(device)
+    table = Table(
+        title=f"One image of {options.side} x {options.side}, one click an object, {options.model} on {device}"
+    )
+    for column in ("objects", "encode s", "decode s", "whole s", f"{WHOLE} x encode + decode"):
+        table.add_column(column, justify="right")
+    for count in map(int, options.objects.split(",")):
+        encode, decode, whole = image_seconds(model, count, options.side, options.repeats, device)
+        cells = [f"{value:.3f}" for value in (encode, decode, whole, WHOLE * encode + decode)]
+        table.add_row(str(count), *cells)
+    console.print(table)
+    for name, seconds in click_seconds(options.repeats).items():
+        text = f"next click, {CLICK_OBJECTS} masks of {CLICK_SIDE} x {CLICK_SIDE} ({name}): {seconds:.3f} s"
+        console.print(f"{text}, wanted below {CLICK_SECONDS} s on 2 cores", highlight=False)
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    console.print(
+        f"{os.cpu_count()} cores, load {load} (1, 5, 15 min), torch {torch.__version__} with "
+        f"{torch.get_num_threads()} threads, {platform.machine()}, Python {platform.python_version()}",
+        highlight=False,
+    )
+
+
+if __name__ == "__main__":
+    main()
