@@ -18,6 +18,7 @@ def test_the_wheel_holds_the_linked_folders_inside_the_package(tmp_path: Path) -
     (wheel,) = tmp_path.glob("adapt_sam-*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"adapt/datamodules/medical.py", "adapt/callbacks/checkpoints.py", "adapt/recipes/quickstart.yaml"} <= names
+    assert "adapt/evaluate/report.html.jinja" in names
     assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"adapt"}
 
 

@@ -39,7 +39,7 @@ def click_panel(results: Results) -> Panel | None:
         if curves and len(curves["base"]) > 1:
             lines = [Line(key, MODELS[key], list(enumerate(curve, start=1))) for key, curve in curves.items()]
             count = len(curves["base"])
-            ticks = [number for number in range(1, count + 1) if number == 1 or number % max(1, round(count / 10)) == 0]
+            ticks = [number for number in range(1, count + 1) if count <= 10 or number == 1 or number % 5 == 0]
             chart = line_chart(
                 f"{TITLES[name]}: mIoU after each click",
                 lines,

@@ -68,7 +68,7 @@ def _shown_clicks(model: ModelFigures) -> list[int]:
 
 
 def _click_header(model: ModelFigures) -> list[str]:
-    columns = [f"IoU@{number}" for number in _shown_clicks(model)]
+    columns = [f"@{number}" for number in _shown_clicks(model)]
     return ["model", *columns, "NoC@85", "NoC@90", "never"]
 
 
@@ -130,7 +130,7 @@ def warnings(results: Results) -> list[str]:
         if clicks is not None and clicks.curve[-1] < clicks.curve[0]:
             found.append(
                 f"{TITLES[name]}: corrections make the answers worse ({clicks.curve[0]:.3f} after the first click, "
-                f"{clicks.curve[-1]:.3f} after {len(clicks.curve)}); train with prompts.corrections"
+                f"{clicks.curve[-1]:.3f} after {len(clicks.curve)}); train longer, or with more prompts.corrections"
             )
         if name == "box" and best.miou < figures.box_as_mask:
             found.append(
@@ -157,14 +157,16 @@ def _shrinking(name: str, figures: ProtocolFigures) -> list[str]:
 def print_table(results: Results, console: Console) -> None:
     """Print the table of domain mIoU, Dice and NSD, and that of clicks and of volumes if there are any.
 
-    NSD, which comes last, is left out where the terminal is too narrow for it.
+    Where the terminal is too narrow, NSD is left out, and of the differences all but that of mIoU.
     """
-    columns = len(HEADER) if console.width >= WIDE else len(HEADER) - 1
-    rows = [row[:columns] for row in table_rows(results)]
-    console.print(_table("Domain mIoU", HEADER[:columns], rows, texts=2, caption=caption(results)))
+    rows, header = table_rows(results), HEADER
+    if console.width < WIDE:
+        header = HEADER[:-1]
+        rows = [[*row[:4], "", ""] if "difference" in row else row[:-1] for row in rows]
+    console.print(_table("Domain mIoU", header, rows, texts=2, caption=caption(results)))
     clicks = click_rows(results)
     if clicks:
-        console.print(_table("Clicks: mIoU after each, and how many it takes (NoC)", clicks[0], clicks[1:], texts=1))
+        console.print(_table("mIoU at 1 click and more, and how many it takes (NoC)", clicks[0], clicks[1:], texts=1))
     volumes = volume_rows(results)
     if volumes:
         console.print(_table("Volumes: all slices put together", VOLUME_HEADER, volumes, texts=3))

@@ -216,7 +216,7 @@ def test_clicks_have_a_curve_and_a_table(tmp_path: Path) -> None:
     ]
     _, page = _report(tmp_path, scores)
     assert any(attributes.get("aria-label") == "clicks: mIoU after each click" for _, attributes in page.tags)
-    assert ["model", "IoU@1", "IoU@3", "NoC@85", "NoC@90", "never"] in page.rows
+    assert ["model", "@1", "@3", "NoC@85", "NoC@90", "never"] in page.rows
     assert ["tuned", "0.500", "0.950", "2.00", "3.00", "0%"] in page.rows
 
 

@@ -81,7 +81,7 @@ def test_the_table_shows_figures_of_three_digits() -> None:
 
 def test_clicks_have_a_table_of_their_own() -> None:
     lines = _printed(_clicked("base", "tuned"))
-    assert ["model", "IoU@1", "IoU@3", "IoU@5", "IoU@10", "IoU@20", "NoC@85", "NoC@90", "never"] in [
+    assert ["model", "@1", "@3", "@5", "@10", "@20", "NoC@85", "NoC@90", "never"] in [
         [cell.strip() for cell in line[0].split("┃")] for line in lines
     ]
     assert ["untouched", "0.300", "0.300", "0.300", "0.300", "0.860", "12.00", "20.00", "100%"] in lines
@@ -97,6 +97,8 @@ def test_clicks_are_shown_as_far_as_there_are() -> None:
 def test_a_terminal_of_80_characters_leaves_out_borders_and_breaks_no_cell() -> None:
     lines = _printed([*_scores("base", "tuned"), *_clicked("base", "tuned")], width=80)
     assert ["one click", "tuned", "0.756", "0.700 to 0.813", "0.856", "0.806"] in lines
+    assert ["one click", "difference", "+0.300", "+0.200 to +0.400", "", ""] in lines
+    assert ["untouched", "0.300", "0.300", "0.300", "0.300", "0.860", "12.00", "20.00", "100%"] in lines
     assert ["tuned", "0.400", "0.850", "0.930", "0.930", "0.930", "3.00", "5.00", "0%"] in lines
 
 
