@@ -70,7 +70,7 @@ def open_store(data: DataSettings, recipe: Recipe, console: Console, *, on_error
     """Prepared data for a recipe, whatever it says about cases that cannot be used: `fail`, or `skip` them."""
     cache = Path(recipe.cache).expanduser()
     return open_or_make(
-        make_source(data, cache),
+        make_source(data.model_copy(update={"on_error": on_error}), cache),
         settings=data.model_dump(mode="json", exclude={"root", "on_error"}),
         cache=cache,
         console=console,

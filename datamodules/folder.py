@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adapt.datamodules.objects import label_map_objects, large_objects, refuse_other_size
-from adapt.datamodules.pairing import by_name, case_group, existing_folder, files_ending, refuse_unpaired
+from adapt.datamodules.pairing import by_name, case_group, existing_folder, files_ending, paired
 from adapt.datamodules.source import Case, Source, one_image
 from adapt.errors import DataError
 from adapt.formats import image as image_format
@@ -30,11 +30,12 @@ def folder_source(settings: FolderData, root: Path) -> Source:
             f"{label_folder}: holds no folder, but data.label_kind=masks reads one of the name of each image, with a "
             "file for each object; set data.label_kind"
         )
-    refuse_unpaired(images, labels, root, kinds=f"{', '.join(image_format.SUFFIXES)} files")
+    kinds = f"{', '.join(image_format.SUFFIXES)} files"
+    names, told = paired(images, labels, root, kinds=kinds, on_error=settings.on_error)
     label_files = [file for path in labels.values() for file in (_mask_files(path) if masks else [path])]
     return Source(
         inputs=[*images.values(), *label_files],
-        cases=[partial(read_case, name, images[name], labels[name], settings=settings) for name in sorted(images)],
+        cases=[*told, *(partial(read_case, name, images[name], labels[name], settings=settings) for name in names)],
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adapt.datamodules.objects import LISTED, named_values, some, split_objects
-from adapt.datamodules.pairing import case_group, existing_folder, refuse_unpaired
+from adapt.datamodules.pairing import case_group, existing_folder, paired
 from adapt.datamodules.source import Case, Source
 from adapt.errors import DataError
 from adapt.formats import (
@@ -62,11 +62,12 @@ def medical_source(settings: MedicalData, root: Path) -> Source:
     """
     images = _volumes(existing_folder(root, settings.image_folder, "data.image_folder"), VOLUME)
     labels = _volumes(existing_folder(root, settings.label_folder, "data.label_folder"), VOLUME, DICOM_SEG)
-    refuse_unpaired(images, labels, root, kinds="volumes (.nii, .nii.gz, .nrrd, .mha) or folders with a DICOM series")
+    kinds = "volumes (.nii, .nii.gz, .nrrd, .mha) or folders with a DICOM series"
+    names, told = paired(images, labels, root, kinds=kinds, on_error=settings.on_error)
     both = (*images.values(), *labels.values())
     return Source(
         inputs=[file for path in both for file in (sorted(path.iterdir()) if path.is_dir() else [path])],
-        cases=[partial(read_case, name, images[name], labels[name], settings=settings) for name in sorted(images)],
+        cases=[*told, *(partial(read_case, name, images[name], labels[name], settings=settings) for name in names)],
     )
 
 

@@ -32,10 +32,10 @@ def microscopy_source(settings: MicroscopyData, root: Path) -> Source:
     Raises:
         DataError: see `find_pairs`.
     """
-    pairs = find_pairs(settings, root)
+    pairs, told = find_pairs(settings, root)
     return Source(
         inputs=sorted({file for pair in pairs.values() for path in pair for file in files_of(path)}),
-        cases=[partial(read_case, name, *pair, settings=settings) for name, pair in pairs.items()],
+        cases=[*told, *(partial(read_case, name, *pair, settings=settings) for name, pair in pairs.items())],
     )
 
 

@@ -1,14 +1,15 @@
 """Which microscopy files belong together, and how each is opened."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from adapt.datamodules.objects import refuse_other_size
-from adapt.datamodules.pairing import by_name, existing_folder, files_below, refuse_unpaired
+from adapt.datamodules.pairing import by_name, existing_folder, files_below, paired
+from adapt.datamodules.source import Case
 from adapt.errors import DataError
 from adapt.formats import read_image, read_label_map
 from adapt.formats.ome_zarr import open_ome_zarr, open_ome_zarr_labels
@@ -22,8 +23,10 @@ CELLPOSE_RESULTS = ("_flows", "_outlines", "_cp_output")
 """What names of pictures end in that Cellpose writes beside the images."""
 
 
-def find_pairs(settings: MicroscopyData, root: Path) -> dict[str, tuple[Path, Path]]:
-    """Name of each case to its image and its labels; both are files, or folders that end in .zarr.
+def find_pairs(settings: MicroscopyData, root: Path) -> tuple[dict[str, tuple[Path, Path]], list[Callable[[], Case]]]:
+    """Name of each case to its image and its labels, and a case for each that has no partner and is skipped.
+
+    Images and labels are files, or folders that end in .zarr.
 
     Raises:
         DataError: a folder is missing or empty, two files have one name, an image or label has no partner (all are
@@ -37,8 +40,8 @@ def find_pairs(settings: MicroscopyData, root: Path) -> dict[str, tuple[Path, Pa
             raise DataError(
                 f"{images_below}: data.label_name reads labels inside .zarr folders, but there is {others[0]}"
             )
-        refuse_unpaired(images, images, root, kinds=".zarr folders")
-        return {name: (path, path / "labels" / settings.label_name) for name, path in images.items()}
+        _, told = paired(images, images, root, kinds=".zarr folders", on_error=settings.on_error)
+        return {name: (path, path / "labels" / settings.label_name) for name, path in images.items()}, told
     labels_below = existing_folder(root, settings.label_folder, "data.label_folder")
     shared = images_below.resolve() == labels_below.resolve()
     if shared and settings.image_suffix == settings.label_suffix:
@@ -54,8 +57,8 @@ def find_pairs(settings: MicroscopyData, root: Path) -> dict[str, tuple[Path, Pa
     if images and not labels:
         ending = f", whose name ends in data.label_suffix={settings.label_suffix}," if settings.label_suffix else ""
         raise DataError(f"{labels_below}: no label{ending} is in data.label_folder; {KINDS} are read")
-    refuse_unpaired(images, labels, root, kinds=KINDS)
-    return {name: (images[name], labels[name]) for name in sorted(images)}
+    names, told = paired(images, labels, root, kinds=KINDS, on_error=settings.on_error)
+    return {name: (images[name], labels[name]) for name in names}, told
 
 
 def _files(folder: Path, suffix: str, *, without: tuple[str, ...] = ()) -> dict[str, Path]:

@@ -2,9 +2,11 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
+from adapt.datamodules.source import Case
 from adapt.errors import DataError
 
 LISTED = 10
@@ -62,33 +64,52 @@ def by_name(named: Iterable[tuple[str, Path]], folder: Path) -> dict[str, Path]:
     return found
 
 
-def refuse_unpaired(
-    images: dict[str, Path], labels: dict[str, Path], root: Path, *, kinds: str, unlabelled: bool = False
-) -> None:
-    """Check that each image has a label and each label an image.
+def paired(
+    images: dict[str, Path],
+    labels: dict[str, Path],
+    root: Path,
+    *,
+    kinds: str,
+    on_error: str,
+    unlabelled: bool = False,
+) -> tuple[list[str], list[Callable[[], Case]]]:
+    """Names that an image and a label share, and for each name without a partner a case that says so.
 
     Args:
         images: by name.
         labels: by name.
         root: for messages.
         kinds: of files that are images, for messages.
+        on_error: `fail`, or `skip` for names without a partner.
         unlabelled: an image without a label is one without an object.
 
     Raises:
-        DataError: there is no image at all, or some have no partner; lists them.
+        DataError: there is no image at all; or, with `fail`, some names have no partner, and all are listed.
     """
     if not images:
         raise DataError(f"{root}: no image found; {kinds} are read")
+    lonely = (
+        ("images", "a label of the same name", sorted(set() if unlabelled else set(images) - set(labels))),
+        ("labels", "an image of the same name", sorted(set(labels) - set(images))),
+    )
     faults = [
-        f"{len(lonely)} {what} without {partner}: {', '.join(lonely[:LISTED])}{' …' if len(lonely) > LISTED else ''}"
-        for what, partner, lonely in (
-            ("images", "a label of the same name", sorted(set() if unlabelled else set(images) - set(labels))),
-            ("labels", "an image of the same name", sorted(set(labels) - set(images))),
-        )
-        if lonely
+        f"{len(names)} {what} without {partner}: {', '.join(names[:LISTED])}{' …' if len(names) > LISTED else ''}"
+        for what, partner, names in lonely
+        if names
     ]
-    if faults:
+    if faults and on_error == "fail":
         raise DataError(f"{root}: {'; '.join(faults)}. Give both the same name, or remove them")
+    told: list[Callable[[], Case]] = [
+        partial(refuse, f"{(images | labels)[name]}: is without {partner}")
+        for _, partner, names in lonely
+        for name in names
+    ]
+    return sorted(images if unlabelled else set(images) & set(labels)), told
+
+
+def refuse(message: str) -> Case:
+    """A case that cannot be used, as was seen before it was read."""
+    raise DataError(message)
 
 
 def case_group(name: str, pattern: str | None) -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from adapt.datamodules.pairing import by_name, case_group, existing_folder, files_ending, refuse_unpaired
+from adapt.datamodules.pairing import by_name, case_group, existing_folder, files_ending, paired, refuse
 from adapt.datamodules.satellite_areas import Area, block_areas, scene_areas
 from adapt.datamodules.satellite_labels import LabelRaster, Labels, refuse_unlike
 from adapt.datamodules.satellite_tiles import read_case
-from adapt.datamodules.source import Case, Source
+from adapt.datamodules.source import Source
 from adapt.errors import DataError
 from adapt.formats import geotiff, vectors
 from adapt.formats.georeference import outline
@@ -37,18 +37,19 @@ def satellite_source(settings: SatelliteData, root: Path) -> Source:
     """
     images = _by_stem(existing_folder(root, settings.image_folder, "data.image_folder"), geotiff.SUFFIXES)
     paths, shared = _label_paths(images, root, settings)
-    refuse_unpaired(images, paths, root, kinds=f"{', '.join(geotiff.SUFFIXES)} files")
+    kinds = f"{', '.join(geotiff.SUFFIXES)} files"
+    names, told = paired(images, paths, root, kinds=kinds, on_error=settings.on_error)
     _refuse_unread(settings, paths)
     common = _layer(paths[min(paths)], settings) if shared else None
     labels: dict[Scene, Labels] = {}
-    unusable: dict[str, str] = {}
+    unusable: list[str] = []
     inputs: set[Path] = set()
-    for name in sorted(images):
+    for name in names:
         inputs |= {images[name], *_files_of(paths[name])}
         try:
             scene, found = _matched(images[name], paths[name], common, settings)
         except DataError as error:
-            unusable[name] = str(error)
+            unusable.append(str(error))
         else:
             labels[scene] = found
             inputs |= set(scene.files)
@@ -57,7 +58,8 @@ def satellite_source(settings: SatelliteData, root: Path) -> Source:
     return Source(
         inputs=sorted(inputs),
         cases=[
-            *(partial(_refuse, message) for message in unusable.values()),
+            *told,
+            *(partial(refuse, message) for message in unusable),
             *(
                 partial(read_case, area, labels[area.scene], tiles, settings=settings)
                 for area in _areas(list(labels), settings)
@@ -167,7 +169,3 @@ def _tiles(part: Tile, settings: SatelliteData) -> Iterator[list[Tile]]:
     placed = [replace(tile, top=tile.top + part.top, left=tile.left + part.left) for tile in tiles]
     for first in range(0, len(placed), CASE_TILES):
         yield placed[first : first + CASE_TILES]
-
-
-def _refuse(message: str) -> Case:
-    raise DataError(message)

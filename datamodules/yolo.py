@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from adapt.datamodules.objects import large_objects
-from adapt.datamodules.pairing import by_name, case_group, existing_folder, files_below, refuse_unpaired
+from adapt.datamodules.pairing import by_name, case_group, existing_folder, files_below, paired
 from adapt.datamodules.source import Case, Source, one_image
 from adapt.errors import DataError
 from adapt.formats import image as image_format
@@ -42,13 +42,17 @@ def yolo_source(settings: YoloData, root: Path) -> Source:
     for what, found, key in (("image", images, "image_folder"), ("label file", labels, "label_folder")):
         if not found:
             raise DataError(f"{root}: no {what} in a folder {getattr(settings, key)!r}; set data.root or data.{key}")
-    refuse_unpaired(images, labels, root, kinds=f"{', '.join(image_format.SUFFIXES)} files", unlabelled=True)
+    kinds = f"{', '.join(image_format.SUFFIXES)} files"
+    cases, told = paired(images, labels, root, kinds=kinds, on_error=settings.on_error, unlabelled=True)
     read = [] if settings.class_names else [root / settings.names_file]
     return Source(
         inputs=[*read, *images.values(), *labels.values()],
         cases=[
-            partial(read_case, name, images[name], labels.get(name), names=names, settings=settings)
-            for name in sorted(images)
+            *told,
+            *(
+                partial(read_case, name, images[name], labels.get(name), names=names, settings=settings)
+                for name in cases
+            ),
         ],
     )
 

@@ -313,3 +313,22 @@ def test_a_folder_called_like_an_image_is_refused(tmp_path: Path) -> None:
 def test_two_classes_cannot_share_a_value(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match=r"two names share a value \(a: 1, b: 1\)"):
         _settings(tmp_path, label_kind="classes", labels={"a": 1, "b": 1})
+
+
+def test_what_has_no_partner_can_be_skipped_by_name(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        _write_pair(tmp_path, _labels(), name=name)
+    (tmp_path / "labels" / "b.png").unlink()
+    (tmp_path / "images" / "c.png").unlink()
+    told = []
+    cases = folder_source(_settings(tmp_path, on_error="skip"), tmp_path).cases
+    for case in cases:
+        try:
+            case()
+        except DataError as error:
+            told.append(str(error).removeprefix(f"{tmp_path}/"))
+    assert len(cases) == 3
+    assert told == [
+        "images/b.png: is without a label of the same name",
+        "labels/c.png: is without an image of the same name",
+    ]
