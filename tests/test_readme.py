@@ -28,7 +28,7 @@ COMMANDS = re.findall(r"^(?:\$ )?python -m adapt ([^#\n]*)", TEXT, flags=re.MULT
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_readme_parses(command: str) -> None:
     options, rest = _parser().parse_known_args(shlex.split(command))
-    assert options.command in ("fit", "evaluate", "data", "recipes")
+    assert options.command in ("fit", "evaluate", "compare", "data", "recipes")
     assert all("=" in text for text in rest)
 
 
