@@ -14,7 +14,6 @@ import argparse
 import os
 import platform
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -182,7 +181,9 @@ def prepare_here(arguments: list[str]) -> None:
     begun = time.perf_counter()
     store = build.make_store(recipe, Console())
     seconds = time.perf_counter() - begun
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kilobytes on Linux
+    # not `ru_maxrss`: it keeps what the process that started this one had
+    status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    peak = next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM:"))
     print(f"{len(store.rows)} samples in {seconds:.1f} s, peak resident memory {peak:.0f} MiB")
 
 
