@@ -41,7 +41,12 @@ LabelValue = Annotated[int, Field(ge=1)]
 LabelKind = Literal["instances", "classes"]
 
 
-def _values_differ(labels: dict[str, int]) -> dict[str, int]:
+def values_differ(labels: dict[str, int]) -> dict[str, int]:
+    """The names and values, of which no two are the same.
+
+    Raises:
+        ValueError: two names share a value.
+    """
     shared = [f"{name}: {value}" for name, value in labels.items() if list(labels.values()).count(value) > 1]
     if shared:
         raise ValueError(f"two names share a value ({', '.join(shared)}); give each its own")
@@ -50,7 +55,7 @@ def _values_differ(labels: dict[str, int]) -> dict[str, int]:
 
 Labels = Annotated[
     dict[str, LabelValue],
-    AfterValidator(_values_differ),
+    AfterValidator(values_differ),
     Field(description="With label_kind classes: name and value of each class; 0 is background."),
 ]
 Objects = Annotated[

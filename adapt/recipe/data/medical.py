@@ -2,9 +2,18 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from adapt.recipe.data.fields import GroupPattern, LabelValue, MaxVoxels, MinObjectPixels, OnError, OtherLabels
+from adapt.recipe.data.fields import (
+    GroupPattern,
+    LabelValue,
+    MaxVoxels,
+    MinObjectPixels,
+    OnError,
+    OtherLabels,
+    check_range,
+    values_differ,
+)
 from adapt.recipe.settings import Settings
 
 WindowName = Literal["soft_tissue", "lung", "bone"]
@@ -39,8 +48,7 @@ class Percentile(Settings):
 
     @model_validator(mode="after")
     def _rises(self) -> "Percentile":
-        if self.low >= self.high:
-            raise ValueError(f"low ({self.low}) must be below high ({self.high})")
+        check_range(self.low, self.high)
         return self
 
 
@@ -54,7 +62,7 @@ class MedicalData(Settings):
         "labels", description="Below root: labels of the same names: NIfTI, NRRD, MHA or DICOM SEG."
     )
     channel: int | None = Field(None, ge=0, description="Of image files with several volumes (4D): which, from 0.")
-    labels: dict[str, LabelValue] = Field(
+    labels: Annotated[dict[str, LabelValue], AfterValidator(values_differ)] = Field(
         min_length=1,
         description="Name and value of each structure in the label volumes; 0 is background. "
         "Segments of a DICOM SEG go by their name.",
@@ -78,11 +86,3 @@ class MedicalData(Settings):
         if self.channels == "neighbours" and isinstance(self.intensity, HuWindow) and len(self.intensity.windows) != 1:
             raise ValueError("channels neighbours fills all three channels, so intensity.windows must be one window")
         return self
-
-    @field_validator("labels")
-    @classmethod
-    def _values_differ(cls, labels: dict[str, int]) -> dict[str, int]:
-        if len(set(labels.values())) != len(labels):
-            shared = [f"{name}: {value}" for name, value in labels.items() if list(labels.values()).count(value) > 1]
-            raise ValueError(f"two names share a value ({', '.join(shared)}); give each its own")
-        return labels
