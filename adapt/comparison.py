@@ -84,7 +84,8 @@ def compare(
                 seed=recipe.seed,
             )
             lines = [*lines, ("general", forgetting_text(retention))]
-    slices = (data.store.sample(row) for row in rows)
+    places = data.store.rows.select(rows)["slice_of"]  # images that are no slices are not read a second time
+    slices = (data.store.sample(row) for row, place in zip(rows, places, strict=True) if place is not None)
     volumes = list(volume_scores(slices, scores, tolerance=settings.boundary_tolerance))
     results = summarise(scores, volumes=volumes, bootstrap_samples=settings.bootstrap_samples, seed=recipe.seed)
     results = replace(results, following=summarise_following(findings), retention=retention)
