@@ -4,6 +4,7 @@ import copy
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import lightning
@@ -23,6 +24,7 @@ from adapt.datamodules.generated import PREFIX, generated_folder
 from adapt.datamodules.hub import hub_source
 from adapt.datamodules.medical import medical_source
 from adapt.datamodules.store import open_or_make
+from adapt.datamodules.synthetic import redraw, synthetic_source
 from adapt.datamodules.transforms import Augmentation
 from adapt.datamodules.yolo import yolo_source
 from adapt.errors import RecipeError
@@ -37,13 +39,14 @@ from adapt.recipe import (
     MicroscopyData,
     Recipe,
     SatelliteData,
+    SyntheticData,
     YoloData,
     group_rule,
 )
-from adapt.segmenters import TINY, TINY_NOTE, PromptableSegmenter, SegmenterSpec, load_segmenter
+from adapt.segmenters import TINY, TINY_NOTE, PromptableSegmenter, SegmenterSpec, load_segmenter, random_segmenter
 from adapt.session import Objective
 from adapt.task import AdaptTask, OptimizationPlan
-from adapt.tuning import trainable_table, tune_decoder
+from adapt.tuning import trainable_table, tune_decoder, tune_fully
 
 LOG_EVERY = 10
 """Steps between lines of the metrics files."""
@@ -81,6 +84,8 @@ def open_store(data: DataSettings, recipe: Recipe, console: Console, *, on_error
 
 def make_source(data: DataSettings, cache: Path) -> Source:
     """The cases of a recipe's data, not yet read; readers of an extra are imported only where they are needed."""
+    if isinstance(data, SyntheticData):
+        return synthetic_source(data)
     generated = data.root.startswith(PREFIX)
     root = generated_folder(data.root, kind=data.kind, cache=cache) if generated else Path(data.root).expanduser()
     match data:
@@ -113,7 +118,7 @@ def make_splits(recipe: Recipe, store: Store, console: Console) -> Splits:
             highlight=False,
             soft_wrap=True,
         )
-    key, rule = next(iter(group_rule(recipe.data).items()))
+    key, rule = next(iter(group_rule(recipe.data).items()), ("", ""))
     if rule is None and not isinstance(recipe.data, MedicalData | SatelliteData):  # a volume is a patient
         console.print(
             "[yellow]notice:[/] each image is a group of its own; if several show one patient, scene or slide, set "
@@ -136,12 +141,18 @@ def make_data(
         settings=recipe.trainer,
         seed=recipe.seed,
         pin_memory=device.type == "cuda",
+        redraw=partial(redraw, recipe.data) if isinstance(recipe.data, SyntheticData) and recipe.data.fresh else None,
     )
 
 
 def make_segmenter(recipe: Recipe) -> PromptableSegmenter:
-    """The pretrained segmenter of a recipe, untouched."""
-    return load_segmenter(recipe.model.checkpoint, revision=recipe.model.revision)
+    """The segmenter of a recipe, untouched: pretrained, or with fresh weights."""
+    model = recipe.model
+    if model.weights == "random":
+        return random_segmenter(
+            model.checkpoint, seed=recipe.seed, revision=model.revision, input_size=model.input_size
+        )
+    return load_segmenter(model.checkpoint, revision=model.revision, input_size=model.input_size)
 
 
 def count_epochs(recipe: Recipe, *, steps_per_epoch: int) -> int:
@@ -171,6 +182,7 @@ def make_task(recipe: Recipe, segmenter: PromptableSegmenter, *, steps_per_epoch
         objective=Objective(
             weights=LossWeights(
                 focal=loss.focal_weight,
+                balanced=loss.pixel_loss == "balanced",
                 dice=loss.dice_weight,
                 iou=loss.iou_weight,
                 alpha=loss.focal_alpha,
@@ -192,13 +204,18 @@ def make_task(recipe: Recipe, segmenter: PromptableSegmenter, *, steps_per_epoch
 
 
 def untouched(segmenter: PromptableSegmenter) -> PromptableSegmenter:
-    """A copy to compare with after tuning; it shares the image encoder, which decoder tuning never changes."""
-    return copy.deepcopy(segmenter, {id(segmenter.encoder): segmenter.encoder})
+    """A copy to compare with after tuning; it shares the image encoder if that does not train."""
+    trains = any(parameter.requires_grad for parameter in segmenter.encoder.parameters())
+    return copy.deepcopy(segmenter, {} if trains else {id(segmenter.encoder): segmenter.encoder})
 
 
 def tune(recipe: Recipe, segmenter: PromptableSegmenter) -> None:
     """Choose what trains."""
-    tune_decoder(segmenter, prompt_encoder=recipe.tuning.prompt_encoder)
+    match recipe.tuning.mode:
+        case "decoder":
+            tune_decoder(segmenter, prompt_encoder=recipe.tuning.prompt_encoder)
+        case "full":
+            tune_fully(segmenter)
 
 
 def pick_device(recipe: Recipe) -> torch.device:

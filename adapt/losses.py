@@ -21,6 +21,7 @@ class LossWeights:
 
     Attributes:
         focal, dice, iou: weights of the three terms.
+        balanced: the pixel loss is balanced cross-entropy, not focal; its weight is `focal`.
         alpha, gamma: of the focal loss.
         iou_of_all: the IoU head learns from all candidates, not from the winner alone.
         iou_absolute: by the absolute error (L1), not the squared one.
@@ -31,6 +32,7 @@ class LossWeights:
     iou: float
     alpha: float
     gamma: float
+    balanced: bool = False
     iou_of_all: bool = False
     iou_absolute: bool = False
 
@@ -54,7 +56,7 @@ class ObjectLosses:
 
     Attributes:
         total: what is minimised.
-        focal, dice: of the winning candidate.
+        focal, dice: of the winning candidate; `focal` is the pixel loss, whichever it is.
         iou_error: error of the predicted IoU, of the winner or averaged over candidates.
         iou: true IoU of the winner at threshold 0.
         winner: int64 index of the candidate with the least `focal.weight * focal + dice.weight * dice`.
@@ -92,6 +94,31 @@ def focal_loss(logits: Tensor, targets: Tensor, *, alpha: float, gamma: float) -
     wrong = (probability * (1 - targets) + (1 - probability) * targets).clamp(min=1e-12)
     weight = alpha * targets + (1 - alpha) * (1 - targets)
     return (weight * wrong**gamma * cross_entropy).mean((-2, -1))
+
+
+def balanced_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy whose mean over the object and whose mean over the rest weigh the same (HED: Xie and Tu, 2015).
+
+    Args:
+        logits: (..., h, w) floats.
+        targets: broadcastable to logits; bool or 0..1.
+
+    Returns:
+        (...) float32 (float64 for float64 logits); of an empty or a full target, half the mean over all pixels.
+    """
+    logits = _float32(logits)
+    targets = targets.to(logits.dtype).expand_as(logits)
+    cross_entropy = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    inside = (cross_entropy * targets).sum((-2, -1)) / targets.sum((-2, -1)).clamp(min=1)
+    outside = (cross_entropy * (1 - targets)).sum((-2, -1)) / (1 - targets).sum((-2, -1)).clamp(min=1)
+    return (inside + outside) / 2
+
+
+def pixel_loss(logits: Tensor, targets: Tensor, *, weights: LossWeights) -> Tensor:
+    """The loss of each pixel by itself, averaged: focal, or balanced cross-entropy."""
+    if weights.balanced:
+        return balanced_cross_entropy(logits, targets)
+    return focal_loss(logits, targets, alpha=weights.alpha, gamma=weights.gamma)
 
 
 def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
@@ -140,14 +167,13 @@ def object_losses(
     """
     at, wanted = (logits, targets) if points is None else (points.logits[..., None, :], points.targets[..., None, :])
     with torch.no_grad():
-        of_candidates = weights.focal * focal_loss(
-            at, wanted[:, :, None], alpha=weights.alpha, gamma=weights.gamma
-        ) + weights.dice * dice_loss(at, wanted[:, :, None])
+        truth = wanted[:, :, None]
+        of_candidates = weights.focal * pixel_loss(at, truth, weights=weights) + weights.dice * dice_loss(at, truth)
         winner = of_candidates.argmin(-1)
         ious = mask_iou(logits > 0, targets[:, :, None])
     pick = winner[..., None]
     best = at.gather(2, pick[..., None, None].expand(*pick.shape, *at.shape[-2:])).squeeze(2)
-    focal = focal_loss(best, wanted, alpha=weights.alpha, gamma=weights.gamma)
+    focal = pixel_loss(best, wanted, weights=weights)
     dice = dice_loss(best, wanted)
     errors = _float32(predicted_iou) - ious
     errors = errors.abs() if weights.iou_absolute else errors**2

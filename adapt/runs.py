@@ -14,12 +14,13 @@ from safetensors import SafetensorError
 from adapt.errors import RunError
 from adapt.files import permissions
 
-RECIPE, VERSIONS, SPLITS, MODEL, CHECKPOINTS, GALLERY, REPORT = (
+RECIPE, VERSIONS, SPLITS, MODEL, CHECKPOINTS, STAGES, GALLERY, REPORT = (
     "recipe.yaml",
     "versions.json",
     "splits.json",
     "model",
     "checkpoints",
+    "stages",
     "gallery",
     "report.html",
 )

@@ -58,6 +58,16 @@ class Sample:
             raise DataError(f"{self.sample_id}: has no object, or an object without a pixel")
 
 
+def with_objects(sample: Sample, chosen: npt.NDArray[np.int64]) -> Sample:
+    """The sample with only some of its objects, in the order in which their indices are given."""
+    return replace(
+        sample,
+        masks=sample.masks[chosen],
+        categories=tuple(sample.categories[index] for index in chosen),
+        cut=tuple(sample.cut[index] for index in chosen) if sample.cut else (),
+    )
+
+
 def sample_key(sample_id: str) -> int:
     """A 63-bit number of a sample id, the same on every machine; the seed of the sample's random draws."""
     return int.from_bytes(hashlib.sha256(sample_id.encode()).digest()[:8], "big") >> 1

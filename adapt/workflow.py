@@ -30,10 +30,10 @@ from adapt.datamodules import SegmentationDataModule, Splits, split_groups, test
 from adapt.errors import RunError
 from adapt.files import write_text
 from adapt.mixing import trade_off
-from adapt.recipe import Recipe, as_yaml
+from adapt.recipe import Recipe, as_yaml, stages
 from adapt.retention import open_general_images
-from adapt.runs import MODEL, RECIPE, SPLITS, VERSIONS, check_writable, new_run_folder, versions, write_folder
-from adapt.segmenters import load_segmenter
+from adapt.runs import MODEL, RECIPE, SPLITS, STAGES, VERSIONS, check_writable, new_run_folder, versions, write_folder
+from adapt.segmenters import PromptableSegmenter, load_segmenter
 from adapt.training import stopping_rules, train
 
 
@@ -79,13 +79,15 @@ def fit(recipe: Recipe, *, name: str) -> Path:
     general = open_general_images(recipe, console)
     torch.manual_seed(recipe.seed)
     segmenter = make_segmenter(recipe)
-    base = untouched(segmenter)
     tune(recipe, segmenter)
+    base = untouched(segmenter)
     data = make_data(recipe, store, splits, segmenter.spec, device)
     stops = stopping_rules(recipe, segmenter, general, device=device, validated=bool(splits.validation))
     folder = _begin_folder(output, name, recipe, splits)
     lines = [*plan_lines(recipe, data, segmenter, device), ("steps", _steps(recipe, data)), ("run folder", str(folder))]
     _print_lines(lines, console)
+    segmenter = _train_stages(recipe, segmenter, folder=folder, device=device, name=name, console=console)
+    tune(recipe, segmenter)
     training = train(recipe, data, segmenter, stops=stops, folder=folder, device=device, name=name, console=console)
     write_folder(folder / MODEL, segmenter.save)
     console.print(f"trained in {training}", highlight=False)
@@ -170,6 +172,33 @@ def evaluate(
         training=None,
         console=console,
     )
+
+
+def _train_stages(
+    recipe: Recipe, segmenter: PromptableSegmenter, *, folder: Path, device: torch.device, name: str, console: Console
+) -> PromptableSegmenter:
+    """Train the stages of the curriculum, one after the other; the segmenter as the last one leaves it.
+
+    Each keeps its recipe, checkpoints and model in a folder of its own, from which a later fit can go on.
+    """
+    size = segmenter.spec.image_size
+    for title, stage in stages(recipe):
+        segmenter = segmenter.at_input_size(stage.model.input_size or size)
+        tune(stage, segmenter)
+        store = make_store(stage, console)
+        data = make_data(stage, store, make_splits(stage, store, console), segmenter.spec, device)
+        place = folder / STAGES / title
+        place.mkdir(parents=True)
+        write_text(place / RECIPE, as_yaml(stage))
+        _print_lines(
+            [("stage", title), *plan_lines(stage, data, segmenter, device), ("steps", _steps(stage, data))], console
+        )
+        validated = bool(data.splits.validation)
+        stops = stopping_rules(stage, segmenter, None, device=device, validated=validated)
+        training = train(stage, data, segmenter, stops=stops, folder=place, device=device, name=name, console=console)
+        write_folder(place / MODEL, segmenter.save)
+        console.print(f"stage {title} trained in {training}", highlight=False)
+    return segmenter.at_input_size(size)
 
 
 def _begin_folder(output: Path, name: str, recipe: Recipe, splits: Splits) -> Path:

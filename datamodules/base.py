@@ -1,6 +1,6 @@
 """From a store to batches: the one Lightning datamodule, whatever the domain."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import lightning
 import numpy as np
@@ -14,11 +14,14 @@ from adapt.datamodules.transforms import Augmentation
 from adapt.errors import DataError
 from adapt.frames import Frame, image_to_model_frame, masks_to_model_frame
 from adapt.recipe import TrainerSettings
-from adapt.samples import Batch, Sample, sample_key
+from adapt.samples import Batch, Sample, sample_key, with_objects
 from adapt.segmenters import SegmenterSpec
 
 Key = tuple[int, int]
 """(epoch, row of the store): everything random about an item derives from it and the seed."""
+
+Redraw = Callable[[str, int], Sample]
+"""From the group of an image, and an epoch, to another image in its place; for data that is drawn, not read."""
 
 OBJECTS, AUGMENTATION = 0, 1
 """What a random stream of an item is for."""
@@ -45,13 +48,23 @@ class EpochSampler(Sampler[Key]):
 
 
 class PreparedSamples(Dataset[Batch]):
-    """Items of a store in the model frame: augmented, at most so many objects, resized and padded."""
+    """Items of a store in the model frame: augmented, at most so many objects, resized and padded.
+
+    With `redraw`, the images of the first epoch are the store's and those of every later one are drawn anew.
+    """
 
     def __init__(
-        self, store: Store, spec: SegmenterSpec, *, augmentation: Augmentation | None, objects: int, seed: int
+        self,
+        store: Store,
+        spec: SegmenterSpec,
+        *,
+        augmentation: Augmentation | None,
+        objects: int,
+        seed: int,
+        redraw: Redraw | None = None,
     ) -> None:
         self._store, self._spec, self._augmentation = store, spec, augmentation
-        self._objects, self._seed = objects, seed
+        self._objects, self._seed, self._redraw = objects, seed, redraw
 
     def __getitem__(self, key: Key) -> Batch:
         epoch, row = key
@@ -62,7 +75,11 @@ class PreparedSamples(Dataset[Batch]):
             random = np.random.default_rng([self._seed, epoch, sample_key(sample_id), OBJECTS])
             return np.sort(random.choice(count, size=self._objects, replace=False))
 
-        sample = self._store.sample(row, choose=choose)
+        if self._redraw is not None and epoch:
+            sample = self._redraw(self._store.groups[row], epoch)
+            sample = with_objects(sample, choose(sample.sample_id, len(sample.masks)))
+        else:
+            sample = self._store.sample(row, choose=choose)
         if self._augmentation is not None:
             random = np.random.default_rng([self._seed, epoch, sample_key(sample.sample_id), AUGMENTATION])
             sample = self._augmentation(sample, seed=int(random.integers(2**31)))
@@ -134,9 +151,10 @@ class SegmentationDataModule(lightning.LightningDataModule):
         settings: TrainerSettings,
         seed: int,
         pin_memory: bool,
+        redraw: Redraw | None = None,
     ) -> None:
         super().__init__()
-        self._pin_memory = pin_memory
+        self._pin_memory, self._redraw = pin_memory, redraw
         self.store, self.splits = store, splits
         self._spec, self._augmentation, self._settings, self._seed = spec, augmentation, settings, seed
 
@@ -165,6 +183,7 @@ class SegmentationDataModule(lightning.LightningDataModule):
                 augmentation=self._augmentation if train else None,
                 objects=settings.objects_per_image,
                 seed=self._seed,
+                redraw=self._redraw if train else None,
             ),
             batch_size=settings.batch_size,
             sampler=EpochSampler(rows, seed=self._seed, shuffle=train),

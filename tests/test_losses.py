@@ -12,6 +12,7 @@ from torch import Tensor
 from adapt.losses import (
     LossWeights,
     PointSites,
+    balanced_cross_entropy,
     dice_loss,
     focal_loss,
     mask_iou,
@@ -54,6 +55,36 @@ def test_focal_by_hand() -> None:
     logits, targets = torch.zeros(1, 2), torch.tensor([[True, False]])
     expected = (0.3 * 0.25 * math.log(2) + 0.7 * 0.25 * math.log(2)) / 2
     assert focal_loss(logits, targets, alpha=0.3, gamma=2.0).item() == pytest.approx(expected)
+
+
+def test_balanced_cross_entropy_by_hand() -> None:
+    logits = torch.tensor([[[0.0, 2.0], [-1.0, 3.0]]])
+    targets = torch.tensor([[[True, False], [False, False]]])
+    outside = sum(math.log1p(math.exp(value)) for value in (2.0, -1.0, 3.0)) / 3
+    assert balanced_cross_entropy(logits, targets).item() == pytest.approx((math.log(2) + outside) / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_balanced_cross_entropy_of_one_kind_of_pixels_is_half_their_mean(full: bool) -> None:
+    logits, _ = _random((2, 8, 8))
+    targets = torch.full((2, 8, 8), full)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets.float(), reduction="none")
+    assert torch.allclose(balanced_cross_entropy(logits, targets), expected.mean((-2, -1)) / 2)
+
+
+def test_a_small_object_pulls_an_undecided_mask_as_much_as_all_the_rest() -> None:
+    """Under the focal loss the rest pulls harder, and a model that knows nothing answers with empty masks."""
+    logits, targets = torch.zeros(1, 32, 32, requires_grad=True), torch.zeros(1, 32, 32, dtype=torch.bool)
+    targets[:, :4, :4] = True
+    pulls = {}
+    for name, loss in (
+        ("balanced", balanced_cross_entropy(logits, targets)),
+        ("focal", focal_loss(logits, targets, alpha=0.25, gamma=2.0)),
+    ):
+        (gradient,) = torch.autograd.grad(loss.sum(), logits)
+        pulls[name] = (-gradient[targets].sum() / gradient[~targets].sum()).item()
+    assert pulls["balanced"] == pytest.approx(1.0, rel=1e-5)
+    assert pulls["focal"] < 0.01
 
 
 def test_dice_by_hand() -> None:

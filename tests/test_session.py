@@ -159,3 +159,14 @@ def test_no_click_falls_into_the_padding() -> None:
     logits = torch.ones(1, 1, 8, 8)
     seen = answer_in_model_frame(logits, torch.tensor([[32.0, 20.0]]), size=32)
     assert seen[0, 0, :20].all() and not seen[0, 0, 20:].any()
+
+
+def test_a_session_in_bfloat16_feeds_its_masks_back(tiny: PromptableSegmenter) -> None:
+    batch = make_batch()
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        losses, valid = losses_with_graph(tiny, batch, session=SHORT)
+    assert torch.isfinite(losses.total).all()
+    with torch.no_grad():
+        expected, _ = losses_with_graph(tiny, batch, session=SHORT)
+    both = [mean_over_objects(each.total, valid).item() for each in (losses, expected)]
+    assert both[0] == pytest.approx(both[1], rel=0.05)

@@ -163,7 +163,7 @@ def _of_groups(recipe: Recipe, store: Store, splits: Splits | None) -> list[Find
     whole_scenes = rule.get("data.split_by") == "scene" and rule["data.group_pattern"] is None
     return [
         *names_alike(store.groups),
-        *([] if any(rule.values()) else shared_stems(store.groups)),
+        *([] if any(rule.values()) or not rule else shared_stems(store.groups)),
         *([] if splits is None else few_test_groups(splits, whole_scenes=whole_scenes)),
     ]
 

@@ -1,5 +1,6 @@
 """Recipes: one YAML file a run. The schema here is the only home of default values."""
 
+from adapt.recipe.curriculum import stages
 from adapt.recipe.data import (
     BandPercentile,
     BandRange,
@@ -12,6 +13,7 @@ from adapt.recipe.data import (
     MicroscopyData,
     Percentile,
     SatelliteData,
+    SyntheticData,
     YoloData,
     group_rule,
 )
@@ -26,6 +28,7 @@ from adapt.recipe.schema import (
     Recipe,
     RetentionSettings,
     SplitSettings,
+    StageSettings,
     TrainerSettings,
     TuningSettings,
     WandbSettings,
@@ -52,6 +55,8 @@ __all__ = [
     "RetentionSettings",
     "SatelliteData",
     "SplitSettings",
+    "StageSettings",
+    "SyntheticData",
     "TrainerSettings",
     "TuningSettings",
     "WandbSettings",
@@ -62,4 +67,5 @@ __all__ = [
     "group_rule",
     "load_recipe",
     "recipe_names",
+    "stages",
 ]

@@ -8,13 +8,14 @@ import difflib
 import json
 import os.path
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 from pydantic import ValidationError
 
 from adapt.errors import RecipeError
+from adapt.recipe.curriculum import stage_recipe, stage_tree
 from adapt.recipe.report import Problem, explain, render
 from adapt.recipe.schema import Recipe
 
@@ -197,13 +198,27 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     tree = source.tree
     overridden = [_apply_override(tree, override) for override in overrides or []]
     try:
-        return Recipe.model_validate_json(json.dumps(tree))
+        recipe = Recipe.model_validate_json(json.dumps(tree))
     except ValidationError as error:
-        problems = [
-            _with_place(problem, source=source, overridden=overridden, name=str(path))
-            for problem in explain(error, tree)
-        ]
-        raise RecipeError(render(problems, name=str(path))) from None
+        problems = explain(error, tree)
+    else:
+        problems = _problems_of_stages(recipe)
+    if problems:
+        placed = [_with_place(problem, source=source, overridden=overridden, name=str(path)) for problem in problems]
+        raise RecipeError(render(placed, name=str(path)))
+    return recipe
+
+
+def _problems_of_stages(recipe: Recipe) -> list[Problem]:
+    problems: list[Problem] = []
+    for number, stage in enumerate(recipe.curriculum):
+        try:
+            stage_recipe(recipe, stage)
+        except ValidationError as error:
+            for problem in explain(error, stage_tree(recipe, stage)):
+                key = ".".join(map(str, problem.path))
+                problems.append(replace(problem, path=("curriculum", number, "change", key)))
+    return problems
 
 
 def _with_place(problem: Problem, *, source: Source, overridden: list[KeyPath], name: str) -> Problem:

@@ -22,13 +22,27 @@ class ModelSettings(Settings):
         description="Hub id (facebook/sam-vit-base), local folder with config.json, or adapt:tiny.",
     )
     revision: str | None = Field(None, description="Hub revision (branch, tag or commit) of the checkpoint.")
+    weights: Literal["pretrained", "random"] = Field(
+        "pretrained", description="random: the checkpoint's architecture with fresh weights, to pretrain from scratch."
+    )
+    input_size: int | None = Field(
+        None,
+        ge=32,
+        le=4096,
+        description="Side of the model's input in pixels, a multiple of its patch (16); its own by default. Positions "
+        "are interpolated: a smaller input is faster and needs less memory, and sees less detail.",
+    )
 
 
 class TuningSettings(Settings):
     """Which parameters train."""
 
-    mode: Literal["decoder"] = Field("decoder", description="decoder: mask decoder trains, encoder is frozen.")
-    prompt_encoder: bool = Field(False, description="Train the prompt encoder along with the mask decoder.")
+    mode: Literal["decoder", "full"] = Field(
+        "decoder", description="decoder: mask decoder trains, encoder is frozen; full: everything trains."
+    )
+    prompt_encoder: bool = Field(
+        False, description="With mode decoder: train the prompt encoder along with the mask decoder."
+    )
 
 
 class SplitSettings(Settings):
@@ -98,9 +112,14 @@ class PromptSettings(Settings):
 
 
 class LossSettings(Settings):
-    """focal_weight * focal + dice_weight * dice on the best candidate, plus iou_weight * error of the IoU head."""
+    """focal_weight * pixel loss + dice_weight * dice on the best candidate, plus iou_weight * error of the IoU head."""
 
-    focal_weight: float = Field(20.0, ge=0)
+    pixel_loss: Literal["focal", "balanced"] = Field(
+        "focal",
+        description="focal (SAM), or balanced: cross-entropy in which the object and the rest weigh the same, which "
+        "keeps a model that starts from nothing from answering with empty masks.",
+    )
+    focal_weight: float = Field(20.0, ge=0, description="Weight of the pixel loss.")
     dice_weight: float = Field(1.0, ge=0)
     iou_weight: float = Field(1.0, ge=0)
     focal_alpha: Share = Field(0.25, description="Weight of foreground pixels; 1 - alpha is the background's.")
@@ -220,6 +239,29 @@ PRESETS: dict[str, dict[str, dict[str, object]]] = {
 """Training as in the papers: Segment Anything is the default of every field, SAM 2 (appendix D) differs in these."""
 
 
+STAGED = ("augment", "data", "loss", "optimizer", "prompts", "trainer", "tuning")
+"""Sections whose values a stage may change; and `model.input_size`."""
+
+
+def _can_be_staged(change: dict[str, bool | int | float | str | None]) -> dict[str, bool | int | float | str | None]:
+    for path in change:
+        section, dot, _ = path.partition(".")
+        if path != "model.input_size" and not (dot and section in STAGED):
+            raise ValueError(f"{path!r} cannot change between stages; what can: model.input_size, {', '.join(STAGED)}")
+    return change
+
+
+class StageSettings(Settings):
+    """A stage that trains before the run proper, on the same segmenter: the recipe, with some values changed."""
+
+    name: str = Field(pattern="^[a-z0-9_-]+$", description="Names the stage's folder below the run's.")
+    change: Annotated[
+        dict[str, bool | int | float | str | None],
+        Field(min_length=1, description="Key paths and values, as on the command line: prompts.box_chance: 1.0."),
+        AfterValidator(_can_be_staged),
+    ]
+
+
 class Recipe(Settings):
     """One run, from data to report."""
 
@@ -242,6 +284,9 @@ class Recipe(Settings):
     optimizer: OptimizerSettings = OptimizerSettings()
     trainer: TrainerSettings = TrainerSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    curriculum: list[StageSettings] = Field(
+        [], description="Stages that train first, in this order; easier ones, for a model that starts from nothing."
+    )
 
     @model_validator(mode="before")
     @classmethod

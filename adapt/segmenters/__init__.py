@@ -1,6 +1,6 @@
 """Promptable segmenters: one interface, one thin class a family, chosen by the checkpoint."""
 
-from adapt.segmenters.checkpoint import TINY, load_segmenter
+from adapt.segmenters.checkpoint import TINY, load_segmenter, random_segmenter
 from adapt.segmenters.protocol import ImageFeatures, MaskPredictions, PromptableSegmenter, SegmenterSpec
 from adapt.segmenters.tiny import TINY_NOTE
 
@@ -12,4 +12,5 @@ __all__ = [
     "PromptableSegmenter",
     "SegmenterSpec",
     "load_segmenter",
+    "random_segmenter",
 ]

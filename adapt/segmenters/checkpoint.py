@@ -8,10 +8,12 @@ import torch
 from transformers import SamModel
 
 from adapt.errors import CheckpointError
+from adapt.segmenters.initial import initialised
+from adapt.segmenters.input_size import at_input_size
 from adapt.segmenters.protocol import PromptableSegmenter
 from adapt.segmenters.quiet import quiet_transformers
 from adapt.segmenters.sam import SamSegmenter
-from adapt.segmenters.tiny import build_tiny
+from adapt.segmenters.tiny import TINY_SEED, tiny_config
 
 TINY = "adapt:tiny"
 FAMILIES: dict[str, type[SamModel]] = {"sam": SamModel}
@@ -19,38 +21,64 @@ FAMILIES: dict[str, type[SamModel]] = {"sam": SamModel}
 LISTED = 8
 
 
-def load_segmenter(checkpoint: str, *, revision: str | None = None) -> PromptableSegmenter:
+def load_segmenter(
+    checkpoint: str, *, revision: str | None = None, input_size: int | None = None
+) -> PromptableSegmenter:
     """The pretrained segmenter, in float32 on the CPU, in eval mode.
 
     Args:
         checkpoint: `adapt:tiny`, a local folder with `config.json` and `model.safetensors`, or a Hub id.
         revision: branch, tag or commit, for a Hub id.
+        input_size: side of the input, pixels; the checkpoint's own by default.
 
     Raises:
         CheckpointError: not found, unreachable, of another architecture, or with missing, unexpected or
             misshapen weights (listed).
     """
     if checkpoint == TINY:
-        return SamSegmenter(build_tiny())
+        model = initialised(tiny_config(), seed=TINY_SEED)
+    else:
+        source = _find(checkpoint)
+        _, family = _family(source, revision=revision)
+        model = _load_strictly(family, source, revision=revision)
+    return SamSegmenter(model if input_size is None else at_input_size(model, input_size))
+
+
+def random_segmenter(
+    checkpoint: str, *, seed: int, revision: str | None = None, input_size: int | None = None
+) -> PromptableSegmenter:
+    """A segmenter of a checkpoint's architecture with fresh weights, to be trained from nothing; else as above."""
+    if checkpoint == TINY:
+        config = tiny_config()
+    else:
+        config_file, family = _family(_find(checkpoint), revision=revision)
+        config = family.config_class.from_json_file(config_file)
+    model = initialised(config, seed=seed)
+    return SamSegmenter(model if input_size is None else at_input_size(model, input_size))
+
+
+def _find(checkpoint: str) -> Path | str:
+    """A local folder, or the name of a Hub repository."""
     if checkpoint.startswith("adapt:"):
         raise CheckpointError(f"model.checkpoint {checkpoint!r} is unknown; the only one that is embedded is {TINY}")
     folder = Path(os.path.expanduser(checkpoint))  # unlike Path.expanduser, leaves the home of nobody as it is
-    local = folder.is_dir()
-    if not local and (folder.exists() or checkpoint.startswith((".", "/", "~")) or checkpoint.count("/") != 1):
+    if folder.is_dir():
+        return folder
+    if folder.exists() or checkpoint.startswith((".", "/", "~")) or checkpoint.count("/") != 1:
         raise CheckpointError(
             f"model.checkpoint {checkpoint!r} is neither a folder nor a Hub id (owner/name). "
             f"Give a local folder with config.json and model.safetensors, a Hub id, or {TINY}"
         )
-    family = _family(str(folder) if local else checkpoint, local=local, revision=revision)
-    return SamSegmenter(_load_strictly(family, str(folder) if local else checkpoint, local=local, revision=revision))
+    return checkpoint
 
 
-def _family(source: str, *, local: bool, revision: str | None) -> type[SamModel]:
-    if local:
-        config_file = Path(source) / "config.json"
+def _family(source: Path | str, *, revision: str | None) -> tuple[Path, type[SamModel]]:
+    """The configuration file of a checkpoint, and the class that reads it."""
+    if isinstance(source, Path):
+        config_file = source / "config.json"
         if not config_file.is_file():
             raise CheckpointError(f"{source} has no config.json; give a folder written by save_pretrained, or {TINY}")
-        if (Path(source) / "adapter_config.json").exists():
+        if (source / "adapter_config.json").exists():
             raise CheckpointError(f"{source} holds an adapter (adapter_config.json); give the merged model's folder")
     else:
         config_file = _download_config(source, revision)
@@ -64,7 +92,7 @@ def _family(source: str, *, local: bool, revision: str | None) -> type[SamModel]
             f"{source} is a {model_type!r} model; its architecture is not one of: {', '.join(FAMILIES)}. "
             f"Choose a Segment Anything checkpoint (facebook/sam-vit-base) or {TINY}"
         )
-    return FAMILIES[model_type]
+    return config_file, FAMILIES[model_type]
 
 
 def _download_config(repo: str, revision: str | None) -> Path:
@@ -87,11 +115,12 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [""])[0]
 
 
-def _load_strictly(family: type[SamModel], source: str, *, local: bool, revision: str | None) -> SamModel:
+def _load_strictly(family: type[SamModel], source: Path | str, *, revision: str | None) -> SamModel:
+    local = isinstance(source, Path)
     try:
         with quiet_transformers():
             model, found = family.from_pretrained(
-                source,
+                str(source),
                 revision=revision or "main",
                 use_safetensors=True,  # never a pickle
                 ignore_mismatched_sizes=True,  # so that they are listed; refused below
@@ -102,12 +131,12 @@ def _load_strictly(family: type[SamModel], source: str, *, local: bool, revision
             )
     except Exception as error:  # transformers and safetensors raise many kinds for a broken file
         if not local and isinstance(error, OSError):
-            raise _unreachable(source, error) from None
+            raise _unreachable(str(source), error) from None
         raise CheckpointError(
             f"{source}: the weights cannot be read ({type(error).__name__}: {_first_line(error)}). "
             "A complete model.safetensors is needed; download or save it again"
         ) from error
-    _refuse_partial(source, found)
+    _refuse_partial(str(source), found)
     return model.eval()
 
 

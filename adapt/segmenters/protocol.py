@@ -102,6 +102,17 @@ class PromptableSegmenter(Protocol):
         """
         ...
 
+    def at_input_size(self, size: int) -> "PromptableSegmenter":
+        """The same weights for inputs of another size; what is known of positions is interpolated.
+
+        Args:
+            size: side of the model frame, a multiple of the patch size.
+
+        Raises:
+            CheckpointError: it is not a multiple.
+        """
+        ...
+
     def save(self, folder: Path) -> None:
         """Write `config.json` and `model.safetensors` that plain `transformers` loads."""
         ...

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from transformers import SamModel
 
 from adapt.prompts import Prompts
+from adapt.segmenters.input_size import at_input_size
 from adapt.segmenters.protocol import ImageFeatures, MaskPredictions, SegmenterSpec
 from adapt.segmenters.quiet import quiet_transformers
 
@@ -71,13 +72,14 @@ class SamSegmenter(nn.Module):
             return None if values is None else values.flatten(0, 1)[chosen]
 
         points, labels, boxes = (of_chosen(v) for v in (prompts.points, prompts.point_labels, prompts.boxes))
+        masks = of_chosen(None if prompts.masks is None else prompts.masks.float())  # those fed back may be bfloat16
         # in bfloat16 a third of the columns of 1024 would share their position's embedding with a neighbour
         with torch.autocast(features.embedding.device.type, enabled=False):
             sparse, dense = self.model.prompt_encoder(
                 input_points=None if points is None else points[:, None],
                 input_labels=None if labels is None else labels[:, None],
                 input_boxes=None if boxes is None else boxes[:, None],
-                input_masks=of_chosen(prompts.masks),
+                input_masks=masks,
             )
             positions = self.model.get_image_wide_positional_embeddings()
         logits, iou = self.model.mask_decoder(
@@ -90,6 +92,10 @@ class SamSegmenter(nn.Module):
         return MaskPredictions(
             logits=_scatter(logits[:, 0], chosen, images, objects), iou=_scatter(iou[:, 0], chosen, images, objects)
         )
+
+    def at_input_size(self, size: int) -> "SamSegmenter":
+        """See `PromptableSegmenter.at_input_size`."""
+        return SamSegmenter(at_input_size(self.model, size)).train(self.training)
 
     def save(self, folder: Path) -> None:
         """Write `config.json` and `model.safetensors`; `SamModel.from_pretrained(folder)` reads them."""

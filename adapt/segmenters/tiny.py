@@ -4,12 +4,10 @@ Its weights are random, drawn from a fixed seed, until the project ships pretrai
 everything end to end and to test, and its own masks are worth nothing before tuning.
 """
 
-import torch
-from torch import nn
-from transformers import SamConfig, SamMaskDecoderConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
+from transformers import SamConfig, SamMaskDecoderConfig, SamPromptEncoderConfig, SamVisionConfig
 
 TINY_NOTE = "random weights: its untouched figures are a floor, not Segment Anything's"
-SEED = 20_230_405  # the day Segment Anything appeared
+TINY_SEED = 20_230_405  # the day Segment Anything appeared
 IMAGE_SIZE = 256
 PATCH_SIZE = 16
 CHANNELS = 128  # of the image embedding and the decoder
@@ -29,7 +27,6 @@ def tiny_config() -> SamConfig:
             global_attn_indexes=[1, 3, 6],
             mlp_ratio=4.0,
             num_pos_feats=CHANNELS // 2,
-            initializer_range=0.02,  # transformers' default, 1e-10, makes an encoder of zeros
             scale=1.0,  # as the original; transformers' default, hidden_size // 2, scrambles positions
         ),
         prompt_encoder_config=SamPromptEncoderConfig(
@@ -39,14 +36,3 @@ def tiny_config() -> SamConfig:
             hidden_size=CHANNELS, mlp_dim=512, num_attention_heads=8, iou_head_hidden_dim=CHANNELS
         ),
     )
-
-
-def build_tiny() -> SamModel:
-    """`adapt:tiny` with its random weights; the same on every call and every machine."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
-        model = SamModel(tiny_config())
-        for module in model.mask_decoder.modules():
-            if isinstance(module, nn.Linear | nn.ConvTranspose2d):
-                module.reset_parameters()  # torch's own initialisation; 0.02 leaves a decoder that hardly learns
-    return model.eval()

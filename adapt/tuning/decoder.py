@@ -2,6 +2,9 @@
 
 from adapt.segmenters import PromptableSegmenter
 
+FREQUENCIES = "shared_embedding."
+"""What the names of the Fourier frequencies in the prompt encoder begin with."""
+
 
 def tune_decoder(segmenter: PromptableSegmenter, *, prompt_encoder: bool) -> None:
     """Freeze everything but the mask decoder (and, if asked, the prompt encoder's embeddings).
@@ -15,4 +18,4 @@ def tune_decoder(segmenter: PromptableSegmenter, *, prompt_encoder: bool) -> Non
         parameter.requires_grad_(True)
     if prompt_encoder:
         for name, parameter in segmenter.prompt_encoder.named_parameters():
-            parameter.requires_grad_(not name.startswith("shared_embedding."))
+            parameter.requires_grad_(not name.startswith(FREQUENCIES))

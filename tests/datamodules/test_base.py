@@ -71,6 +71,20 @@ def _assert_same(one: Batch, other: Batch) -> None:
         assert getattr(one, name) == getattr(other, name), name
 
 
+def test_with_redraw_later_epochs_see_other_images_and_the_first_one_the_store(store: Store) -> None:
+    def redraw(group: str, epoch: int) -> Sample:
+        return _sample(f"{group}/new", objects=9, seed=epoch)
+
+    redrawn = PreparedSamples(store, SPEC, augmentation=None, objects=4, seed=0, redraw=redraw)
+    kept = _prepared(store, augmented=False)
+    _assert_same(redrawn[0, 5], kept[0, 5])
+    later = redrawn[2, 5]
+    assert later.sample_ids == (f"{store.groups[5]}/new",)
+    assert later.object_valid.sum() == 4
+    _assert_same(redrawn[2, 5], later)
+    assert not torch.equal(redrawn[3, 5].images, later.images)
+
+
 # ------------------------------------------------------------------------------------------- sampler
 
 

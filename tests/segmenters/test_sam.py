@@ -9,15 +9,16 @@ from transformers import SamModel
 
 from adapt.prompts import PADDING, Prompts, box_prompts, point_prompts
 from adapt.segmenters import ImageFeatures
+from adapt.segmenters.initial import initialised
 from adapt.segmenters.sam import SamSegmenter
-from adapt.segmenters.tiny import build_tiny
+from adapt.segmenters.tiny import tiny_config
 
 VALID = torch.ones(2, 3, dtype=torch.bool)
 
 
 @pytest.fixture(scope="module")
 def segmenter() -> SamSegmenter:
-    return SamSegmenter(build_tiny())
+    return SamSegmenter(initialised(tiny_config(), seed=0))
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +171,7 @@ def test_features_are_selected_by_number_or_mask(features: ImageFeatures) -> Non
 
 
 def test_what_is_saved_loads_in_plain_transformers(tmp_path: Path, images: Tensor) -> None:
-    segmenter = SamSegmenter(build_tiny())
+    segmenter = SamSegmenter(initialised(tiny_config(), seed=0))
     with torch.no_grad():  # weights that no fresh model has
         for _, parameter in segmenter.named_parameters():
             parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(6)), alpha=0.01)
@@ -189,7 +190,7 @@ def test_what_is_saved_loads_in_plain_transformers(tmp_path: Path, images: Tenso
 
 def test_gradients_reach_the_encoder(images: Tensor) -> None:
     """The stock `get_image_embeddings` stops them, which would make tuning an encoder a silent failure."""
-    segmenter = SamSegmenter(build_tiny())
+    segmenter = SamSegmenter(initialised(tiny_config(), seed=0))
     predictions = segmenter.decode(segmenter.encode(images), point_prompts(_points(), VALID), multimask=True)
     predictions.logits.square().mean().backward()
     gradients = [parameter.grad for parameter in segmenter.encoder.parameters()]

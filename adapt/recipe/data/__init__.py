@@ -10,10 +10,11 @@ from adapt.recipe.data.hub import HubData
 from adapt.recipe.data.medical import HuWindow, MedicalData, Percentile
 from adapt.recipe.data.microscopy import MicroscopyData
 from adapt.recipe.data.satellite import BandPercentile, BandRange, SatelliteData
+from adapt.recipe.data.synthetic import SyntheticData
 from adapt.recipe.data.yolo import YoloData
 
 DataSettings = Annotated[
-    MedicalData | SatelliteData | MicroscopyData | FolderData | CocoData | YoloData | HubData,
+    MedicalData | SatelliteData | MicroscopyData | FolderData | CocoData | YoloData | HubData | SyntheticData,
     Field(discriminator="kind"),
 ]
 
@@ -30,6 +31,8 @@ def group_rule(data: DataSettings) -> dict[str, str | int | None]:
                 "data.split_by": data.split_by,
                 "data.block_size": block_size,
             }
+        case SyntheticData():
+            return {}
         case _:
             return {"data.group_pattern": data.group_pattern}
 
@@ -46,6 +49,7 @@ __all__ = [
     "MicroscopyData",
     "Percentile",
     "SatelliteData",
+    "SyntheticData",
     "YoloData",
     "group_rule",
 ]

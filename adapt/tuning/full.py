@@ -1,0 +1,14 @@
+"""Full tuning: encoder, prompt encoder and decoder train; for pretraining, and for domains far from photographs."""
+
+from adapt.segmenters import PromptableSegmenter
+from adapt.tuning.decoder import FREQUENCIES
+
+
+def tune_fully(segmenter: PromptableSegmenter) -> None:
+    """Train everything but the Fourier frequencies, which place both points and pixels (see `tune_decoder`)."""
+    for parameter in segmenter.encoder.parameters():
+        parameter.requires_grad_(True)
+    for parameter in segmenter.mask_decoder.parameters():
+        parameter.requires_grad_(True)
+    for name, parameter in segmenter.prompt_encoder.named_parameters():
+        parameter.requires_grad_(not name.startswith(FREQUENCIES))
