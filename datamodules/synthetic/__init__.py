@@ -1,1 +1,5 @@
-"""Images drawn at random, with exact masks: what a model is pretrained on."""
+"""Images that are drawn, with exact masks, to pretrain a promptable model from nothing."""
+
+from adapt.datamodules.synthetic.source import redraw, synthetic_source
+
+__all__ = ["redraw", "synthetic_source"]
