@@ -58,6 +58,7 @@ class Quarter:
         stained: how strong the stains are.
         ribbed: chance that a roof has ribs.
         pitched: chance that it has a ridge or hips.
+        edged: chance that its border is drawn.
         parts: chance that it carries chimneys, dormers or skylights.
     """
 
@@ -67,6 +68,7 @@ class Quarter:
     stained: float
     ribbed: float
     pitched: float
+    edged: float
     parts: float
 
 
@@ -78,7 +80,7 @@ def draw_roofs(random: np.random.Generator, side: int) -> Canvas:
     for _ in range(random.choice([0, 0, 15, 30])):
         _paint_clutter(random, canvas)
     direction = random.uniform(0, np.pi)
-    houses = _rows(random, side, direction) if random.random() < 0.45 else _scattered(random, side, direction)
+    houses = _rows(random, side, direction) if random.random() < 0.55 else _scattered(random, side, direction)
     turn = random.uniform(0, 2 * np.pi)
     quarter = Quarter(
         sun=float32([np.cos(turn), np.sin(turn)]),
@@ -87,11 +89,12 @@ def draw_roofs(random: np.random.Generator, side: int) -> Canvas:
         stained=random.uniform(0, 0.1),
         ribbed=random.choice([0, random.random()]),
         pitched=random.random(),
+        edged=random.random(),
         parts=random.choice([0, 0, 0.4]),
     )
     height = random.uniform(0, 0.2)
     for house in houses:
-        _paint_shadow(random, canvas, house, sun=quarter.sun, height=height)
+        _paint_shadow(canvas, house, sun=quarter.sun, height=height)
     for house in houses:
         _add_roof(random, canvas, house, quarter)
     named = random.random() < 0.3  # trees are objects in some pictures
@@ -103,7 +106,7 @@ def draw_roofs(random: np.random.Generator, side: int) -> Canvas:
 def _ground(random: np.random.Generator, side: int) -> Field:
     shape = (side, side)
     first, second = (kind[random.integers(len(kind))] for kind in random.permutation([SOILS, GRASSES, ASPHALTS])[:2])
-    mix = octaves(random, shape, coarse=side * random.uniform(0.1, 0.5), fine=4) * np.float32(random.uniform(0.5, 5))
+    mix = octaves(random, shape, coarse=side * random.uniform(0.1, 0.5), fine=4) * np.float32(random.uniform(0.3, 3))
     share = np.clip(mix + np.float32(random.uniform(-0.5, 1)), 0, 1)
     ground: Field = first + (second - first) * share[..., None]
     grain = noise(random, shape, scale=random.uniform(1.5, 4)) + speckle(random, shape)
@@ -148,8 +151,9 @@ def _paint_clutter(random: np.random.Generator, canvas: Canvas) -> None:
 
 def _rows(random: np.random.Generator, side: int, direction: float) -> list[House]:
     """Fill the picture with rows of houses that touch or nearly do."""
-    depth = random.uniform(14, 60) * side / 256
+    depth = random.uniform(18, 64) * side / 256
     gap, lane = random.choice([0.0, 1.0, random.uniform(1, 8)]), random.choice([1.0, random.uniform(2, 20)])
+    untidy = random.choice([0.01, 0.08])
     houses = []
     reach = 0.75 * side
     v = -reach
@@ -165,7 +169,7 @@ def _rows(random: np.random.Generator, side: int, direction: float) -> list[Hous
                     side / 2 + x * np.cos(direction) - y * np.sin(direction),
                     side / 2 + x * np.sin(direction) + y * np.cos(direction),
                 )
-                angle = direction + random.normal(0, 0.02)
+                angle = direction + random.normal(0, untidy)
                 if -wide < centre[0] < side + wide and -high < centre[1] < side + high:
                     houses.append(_house([rectangle(1, high / wide)], centre, wide, angle, high / 2))
             u += wide + gap
@@ -195,12 +199,11 @@ def _house(plan: Outline, centre: tuple[float, float], size: float, angle: float
     return House(placed(plan, centre=centre, size=size, angle=angle), centre, (size / 2, tall), angle)
 
 
-def _paint_shadow(random: np.random.Generator, canvas: Canvas, house: House, *, sun: Field, height: float) -> None:
+def _paint_shadow(canvas: Canvas, house: House, *, sun: Field, height: float) -> None:
     offset = sun * np.float32(height * min(house.half) * 2)
-    for share in (0.5, 1.0):
-        shadow = fill([contour + offset * np.float32(share) for contour in house.outline], side=canvas.side, soft=0.5)
-        if shadow is not None:
-            canvas.paint(Patch(shadow.window, shadow.alpha * np.float32(0.45)), float32([0.03, 0.03, 0.06]))
+    shadow = fill([contour + offset for contour in house.outline], side=canvas.side, soft=0.5)
+    if shadow is not None:
+        canvas.paint(Patch(shadow.window, shadow.alpha * np.float32(0.65)), float32([0.03, 0.03, 0.06]))
 
 
 def _add_roof(random: np.random.Generator, canvas: Canvas, house: House, quarter: Quarter) -> None:
@@ -225,7 +228,7 @@ def _add_roof(random: np.random.Generator, canvas: Canvas, house: House, quarter
         worn = np.clip(quarter.stains[patch.window] * 3 - random.uniform(-1, 2), 0, 1)[..., None]
         surface += (ROOFS[random.integers(3)] - surface) * worn * np.float32(random.uniform(0.2, 0.9))
     roof = canvas.add(patch, np.clip(surface, 0, 1), category="roof")
-    if random.random() < 0.35:
+    if random.random() < quarter.edged:
         inner = cv2.erode(patch.alpha, np.ones((3, 3), np.uint8), iterations=1)
         edge = Patch(patch.window, (patch.alpha - inner) * np.float32(random.uniform(0.2, 0.7)))
         canvas.paint(edge, float32([random.choice([0.1, 0.9])]))

@@ -48,7 +48,7 @@ def _distract(random: np.random.Generator, canvas: Canvas) -> None:
 
 def _add_thing(random: np.random.Generator, canvas: Canvas, *, calm: float) -> None:
     side = canvas.side
-    size = float(np.exp(random.uniform(np.log(side * 8 / 256), np.log(0.8 * side))))
+    size = float(np.exp(random.uniform(np.log(side * 10 / 256), np.log(0.8 * side))))
     outline = placed(any_outline(random), centre=_anywhere(random, side), size=size, angle=_turn(random))
     patch = fill(outline, side=side, soft=random.choice([0, 0, 0, 0.7]))
     if patch is None:
