@@ -112,11 +112,12 @@ def draw_bright_field(random: np.random.Generator, side: int) -> Canvas:
 def _populated(random: np.random.Generator, canvas: Canvas, look: Look) -> Canvas:
     """Add the cells: sizes alike within an image, places drawn so that they crowd or keep apart."""
     side = canvas.side
-    typical = float(np.exp(random.uniform(np.log(7), np.log(70)))) * side / 256
+    typical = float(np.exp(random.uniform(np.log(8), np.log(70)))) * side / 256
     spread = random.uniform(0.05, 0.4)
     densest = MOST_CELLS if typical < 0.1 * side else 1 + int(0.9 * (side / typical) ** 2)
     most = max(4, min(MOST_CELLS, densest))
-    wanted = most if random.random() < 0.25 else int(np.exp(random.uniform(np.log(3), np.log(most))))
+    fewest = min(most, max(3, int(0.5 * side / typical)))
+    wanted = most if random.random() < 0.25 else int(np.exp(random.uniform(np.log(fewest), np.log(most + 1))))
     sizes = typical * np.exp(random.normal(0, spread, wanted))
     ratio, roughness = random.uniform(0.35, 1), random.choice([0.03, random.uniform(0.03, 0.25)])
     direction = random.uniform(0, np.pi)

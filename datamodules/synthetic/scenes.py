@@ -38,7 +38,7 @@ FAMILIES = {
     "things": Family(
         0.28,
         draw_things,
-        Camera(grey=0.25, inverted=0.1, blur=1.5, coarse=0.15, uneven=0.5, dim=0.4, noise=0.1, compressed=0.5),
+        Camera(grey=0.25, inverted=0.1, blur=1.5, coarse=0.15, uneven=0.5, dim=0.5, noise=0.08, compressed=0.5),
     ),
     "fluorescence": Family(
         0.15,
@@ -55,7 +55,7 @@ FAMILIES = {
     "organs": Family(
         0.2,
         draw_organs,
-        Camera(grey=1.0, inverted=0.1, blur=1.8, coarse=0.4, uneven=0.5, dim=0.4, noise=0.12, compressed=0.1),
+        Camera(grey=1.0, inverted=0.1, blur=1.8, coarse=0.4, uneven=0.5, dim=0.5, noise=0.1, compressed=0.1),
     ),
 }
 
