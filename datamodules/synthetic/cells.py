@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adapt.datamodules.synthetic.canvas import Canvas, Field, Patch, float32
-from adapt.datamodules.synthetic.shapes import bent, blob, fill, flattened, placed, stroke, wander
+from adapt.datamodules.synthetic.shapes import anywhere, bent, blob, fill, flattened, placed, stroke, wander
 from adapt.datamodules.synthetic.textures import any_texture, coloured, noise, octaves, streaks
 
 MOST_CELLS = 60
@@ -192,10 +192,8 @@ def _add_cell(random: np.random.Generator, canvas: Canvas, patch: Patch, *, look
 def _smear(random: np.random.Generator, canvas: Canvas, look: Look) -> None:
     """Paint debris or a fibre that is no cell."""
     side = canvas.side
-    centre = (float(random.uniform(0, side)), float(random.uniform(0, side)))
-    path = placed(
-        [wander(random, bends=2.0)], centre=centre, size=side * random.uniform(0.1, 0.9), angle=random.uniform(0, 6)
-    )
+    size, angle = side * random.uniform(0.1, 0.9), random.uniform(0, 6)
+    path = placed([wander(random, bends=2.0)], centre=anywhere(random, side), size=size, angle=angle)
     patch = stroke(path[0], side=side, width=int(random.integers(2, 12)), soft=random.uniform(1, 4))
     if patch is not None:
         canvas.paint(Patch(patch.window, patch.alpha * np.float32(random.uniform(0.1, 0.5))), look.colours[0])

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from adapt.datamodules.synthetic.canvas import Canvas, Field, Patch, float32
-from adapt.datamodules.synthetic.shapes import any_outline, fill, placed, rectangle, stroke, wander
+from adapt.datamodules.synthetic.shapes import any_outline, anywhere, fill, placed, rectangle, stroke, wander
 from adapt.datamodules.synthetic.textures import any_texture, colour_apart, coloured, octaves
 
 SMALLEST_PARENT = 20.0  # pixels; smaller things have no parts
@@ -40,7 +40,7 @@ def _ground(random: np.random.Generator, side: int) -> Field:
 def _distract(random: np.random.Generator, canvas: Canvas) -> None:
     """Paint a soft spot or another texture that is no object."""
     size = canvas.side * random.uniform(0.2, 0.9)
-    outline = placed(any_outline(random), centre=_anywhere(random, canvas.side), size=size, angle=_turn(random))
+    outline = placed(any_outline(random), centre=anywhere(random, canvas.side), size=size, angle=_turn(random))
     patch = fill(outline, side=canvas.side, soft=size * random.uniform(0.05, 0.12))
     if patch is not None:
         field = any_texture(random, patch.alpha.shape)
@@ -49,7 +49,7 @@ def _distract(random: np.random.Generator, canvas: Canvas) -> None:
 
 def _add_thing(random: np.random.Generator, canvas: Canvas, *, size: float, calm: float) -> None:
     side = canvas.side
-    outline = placed(any_outline(random), centre=_anywhere(random, side), size=size, angle=_turn(random))
+    outline = placed(any_outline(random), centre=anywhere(random, side), size=size, angle=_turn(random))
     patch = fill(outline, side=side, soft=random.choice([0, 0, 0, 0.7]))
     if patch is None:
         return
@@ -92,7 +92,7 @@ def _add_thread(random: np.random.Generator, canvas: Canvas) -> None:
     """Add a thin curve: a vessel, a wire, a crack."""
     side = canvas.side
     path = wander(random, bends=random.uniform(0, 4))
-    path = placed([path], centre=_anywhere(random, side), size=side * random.uniform(0.3, 1.4), angle=_turn(random))[0]
+    path = placed([path], centre=anywhere(random, side), size=side * random.uniform(0.3, 1.4), angle=_turn(random))[0]
     patch = stroke(path, side=side, width=max(2, round(random.uniform(2, 7) * side / 256)))
     if patch is not None:
         colour = colour_apart(random, canvas.under(patch), contrast=random.uniform(0.12, 0.6))
@@ -119,10 +119,6 @@ def _tint(random: np.random.Generator) -> Field:
 
 def _faint(patch: Patch, share: float) -> Patch:
     return Patch(patch.window, patch.alpha * np.float32(share))
-
-
-def _anywhere(random: np.random.Generator, side: int) -> tuple[float, float]:
-    return float(random.uniform(0, side)), float(random.uniform(0, side))
 
 
 def _turn(random: np.random.Generator) -> float:
