@@ -49,6 +49,7 @@ class Canvas:
         self.owner = np.full(image.shape[:2], -1, dtype=np.int16)
         self.categories: list[str] = []
         self._parents: list[int] = []
+        self._painted: list[int] = []  # pixels, before anything hid some of them
         self._ends: list[int] = []  # one more than the number of the last part
 
     @property
@@ -86,8 +87,10 @@ class Canvas:
                 raise ValueError(f"object {parent} gets a part after object {number - 1}, which is no part of it")
             patch = Patch(patch.window, patch.alpha * (self.owner[patch.window] >= parent))
         self.paint(patch, colour)
-        self.owner[patch.window][patch.inside] = number
+        inside = patch.inside
+        self.owner[patch.window][inside] = number
         self.categories.append(category)
+        self._painted.append(int(np.count_nonzero(inside)))
         self._parents.append(parent)
         self._ends.append(number + 1)
         while parent >= 0:
@@ -96,7 +99,7 @@ class Canvas:
         return number
 
     def seen(self, patch: Patch, number: int) -> Patch:
-        """What is seen of an object without its parts, of the patch it was added with."""
+        """The piece of a patch where an object is seen, without its parts."""
         return Patch(patch.window, patch.alpha * (self.owner[patch.window] == number))
 
     def taken(self, patch: Patch) -> float:
@@ -115,6 +118,11 @@ class Canvas:
         below = np.concatenate([[0], np.cumsum(np.bincount(self.owner.ravel() + 1, minlength=len(self._ends) + 1)[1:])])
         areas: npt.NDArray[np.int64] = below[self._ends] - below[:-1]
         return areas
+
+    def shares(self) -> npt.NDArray[np.float64]:
+        """(N,) the share of each object in the picture that nothing hides."""
+        shares: npt.NDArray[np.float64] = self.areas() / np.maximum(self._painted, 1)
+        return shares
 
     def masks(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """(N, S, S) bool, what is seen of these objects with their parts."""

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adapt.datamodules.synthetic.canvas import Canvas, Field, Patch, float32
-from adapt.datamodules.synthetic.shapes import bent, blob, fill, flattened, placed, stroke, wander
+from adapt.datamodules.synthetic.shapes import anywhere, bent, blob, fill, flattened, placed, stroke, wander
 from adapt.datamodules.synthetic.textures import any_texture, coloured, noise, octaves, streaks
 
 MOST_CELLS = 60
@@ -23,6 +23,7 @@ class Look:
         strength: of the grain.
         rim: (C,), colour of a cell's border.
         rim_strength: 0 is no visible border.
+        parting: the least strength of the rim of a cell that lies on another.
         domed: whether the middle of a cell is stronger than its border.
         parts: chance that a cell has parts.
     """
@@ -32,6 +33,7 @@ class Look:
     strength: float
     rim: Field
     rim_strength: float
+    parting: float
     domed: float
     parts: float
 
@@ -41,7 +43,7 @@ def draw_fluorescence(random: np.random.Generator, side: int) -> Canvas:
     dark = random.uniform(0.0, 0.2)
     ground = np.full((side, side, 1), dark, np.float32)
     haze = noise(random, (side, side), scale=side * random.uniform(0.15, 0.6))
-    ground += np.maximum(haze, 0)[..., None] * np.float32(random.uniform(0, 0.15))
+    ground += np.maximum(haze, 0)[..., None] ** 2 * np.float32(random.uniform(0, 0.2))
     if random.random() < 0.25:
         fibres = streaks(random, (side, side), scale=random.uniform(3, 8), stretch=random.uniform(5, 20))
         ground += np.maximum(fibres, 0)[..., None] * np.float32(random.uniform(0.02, 0.15))
@@ -52,6 +54,7 @@ def draw_fluorescence(random: np.random.Generator, side: int) -> Canvas:
         strength=random.uniform(0, 0.2),
         rim=float32([random.choice([dark, 0.5 * dark, 1.0])]),
         rim_strength=random.choice([0, random.uniform(0, 0.7)]),
+        parting=random.uniform(0, 0.7),
         domed=random.choice([0, random.uniform(0, 0.8)]),
         parts=random.choice([0, 0, 0.5]),
     )
@@ -71,13 +74,14 @@ def draw_stained(random: np.random.Generator, side: int) -> Canvas:
     gaps = octaves(random, shape, coarse=side * random.uniform(0.08, 0.5), fine=6) + random.uniform(-1.6, 1.2)
     ground += (pale - ground) * np.clip(gaps * np.float32(random.uniform(1, 6)), 0, 1)[..., None].astype(np.float32)
     ground += coloured(np.zeros(3, np.float32), noise(random, shape, scale=2), strength=random.uniform(0, 0.08))
-    strong = float32([0.22, 0.1, 0.38]) + float32(random.uniform(-0.1, 0.15, 3))
+    strong = float32([0.27, 0.15, 0.42]) + float32(random.uniform(-0.1, 0.15, 3))
     look = Look(
         colours=np.stack([strong + np.float32(random.uniform(0.05, 0.25)), strong]),
         grain=octaves(random, shape, coarse=random.uniform(3, 8), fine=1.5),
         strength=random.uniform(0.02, 0.15),
-        rim=strong * np.float32(0.7),
+        rim=strong * np.float32(0.6) if random.random() < 0.5 else pink,
         rim_strength=random.choice([0, random.uniform(0, 0.8)]),
+        parting=random.uniform(0.2, 0.8),
         domed=random.uniform(-0.3, 0.2),
         parts=random.choice([0, 0, 0.4]),
     )
@@ -98,6 +102,7 @@ def draw_bright_field(random: np.random.Generator, side: int) -> Canvas:
         strength=random.uniform(0.0, 0.15),
         rim=np.float32(random.choice([0.1, 1.0])) * np.ones(3, np.float32),
         rim_strength=random.uniform(0.2, 1),
+        parting=0.3,
         domed=random.uniform(-0.4, 0.4),
         parts=random.choice([0, 0.7]),
     )
@@ -107,10 +112,12 @@ def draw_bright_field(random: np.random.Generator, side: int) -> Canvas:
 def _populated(random: np.random.Generator, canvas: Canvas, look: Look) -> Canvas:
     """Add the cells: sizes alike within an image, places drawn so that they crowd or keep apart."""
     side = canvas.side
-    typical = float(np.exp(random.uniform(np.log(7), np.log(70)))) * side / 256
+    typical = float(np.exp(random.uniform(np.log(8), np.log(70)))) * side / 256
     spread = random.uniform(0.05, 0.4)
     densest = MOST_CELLS if typical < 0.1 * side else 1 + int(0.9 * (side / typical) ** 2)
-    wanted = int(np.exp(random.uniform(np.log(3), np.log(max(4, min(MOST_CELLS, densest))))))
+    most = max(4, min(MOST_CELLS, densest))
+    fewest = min(most, max(3, int(0.5 * side / typical)))
+    wanted = most if random.random() < 0.25 else int(np.exp(random.uniform(np.log(fewest), np.log(most + 1))))
     sizes = typical * np.exp(random.normal(0, spread, wanted))
     ratio, roughness = random.uniform(0.35, 1), random.choice([0.03, random.uniform(0.03, 0.25)])
     direction = random.uniform(0, np.pi)
@@ -161,10 +168,11 @@ def _add_cell(random: np.random.Generator, canvas: Canvas, patch: Patch, *, look
     if look.domed:
         dome = cv2.blur(patch.alpha, (1 + 2 * int(size / 5),) * 2, borderType=cv2.BORDER_CONSTANT)
         surface += (ground - surface) * (1 - dome)[..., None] * np.float32(look.domed)
-    if look.rim_strength:
+    rim = max(look.rim_strength, look.parting) if canvas.taken(patch) > 0.01 else look.rim_strength
+    if rim:
         width = 1 + int(size > 40)
         inner = cv2.erode(patch.alpha, np.ones((3, 3), np.uint8), iterations=width)
-        surface += (look.rim - surface) * ((patch.alpha - inner) * np.float32(look.rim_strength))[..., None]
+        surface += (look.rim - surface) * ((patch.alpha - inner) * np.float32(rim))[..., None]
     cell = canvas.add(patch, np.clip(surface, 0, 1), category="cell")
     if size < 16 or random.random() >= look.parts:
         return
@@ -184,10 +192,8 @@ def _add_cell(random: np.random.Generator, canvas: Canvas, patch: Patch, *, look
 def _smear(random: np.random.Generator, canvas: Canvas, look: Look) -> None:
     """Paint debris or a fibre that is no cell."""
     side = canvas.side
-    centre = (float(random.uniform(0, side)), float(random.uniform(0, side)))
-    path = placed(
-        [wander(random, bends=2.0)], centre=centre, size=side * random.uniform(0.1, 0.9), angle=random.uniform(0, 6)
-    )
+    size, angle = side * random.uniform(0.1, 0.9), random.uniform(0, 6)
+    path = placed([wander(random, bends=2.0)], centre=anywhere(random, side), size=size, angle=angle)
     patch = stroke(path[0], side=side, width=int(random.integers(2, 12)), soft=random.uniform(1, 4))
     if patch is not None:
         canvas.paint(Patch(patch.window, patch.alpha * np.float32(random.uniform(0.1, 0.5))), look.colours[0])

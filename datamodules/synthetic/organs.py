@@ -13,7 +13,10 @@ def draw_organs(random: np.random.Generator, side: int) -> Canvas:
     canvas = Canvas(np.full((side, side, 1), random.uniform(0, 0.1), np.float32))
     flesh = random.uniform(0.2, 0.6)
     texture = octaves(random, (side, side), coarse=side * random.uniform(0.05, 0.3), fine=random.uniform(2, 5))
-    strength = random.uniform(0.0, 0.1)
+    for _ in range(random.choice([0, 0, 1, 2])):  # tissues side by side that are no organs
+        tissue = noise(random, (side, side), scale=side * random.uniform(0.08, 0.4))
+        texture += np.float32(random.uniform(1, 2)) * np.tanh(np.float32(8) * (tissue - np.float32(0.2)))
+    strength = random.uniform(0.0, 0.07)
     close_up = random.random() < 0.35
     body = -1
     if close_up:
@@ -23,12 +26,22 @@ def draw_organs(random: np.random.Generator, side: int) -> Canvas:
         centre = (side * random.uniform(0.35, 0.65), side * random.uniform(0.35, 0.65))
         size = side * random.uniform(0.65, 1.3)
         body = _add_body(random, canvas, texture, centre=centre, size=size, flesh=flesh, strength=strength)
-    unit = size * random.uniform(0.6, 1.1)
     if random.random() < 0.6 and not close_up:
         _add_bones(random, canvas, centre=centre, size=size, parent=body)
     overlap = random.choice([0.02, 0.3])  # the share of an organ that may hide others
-    for _ in range(random.integers(4, 25)):
-        _add_organ(random, canvas, texture, centre=centre, size=unit, parent=body, strength=strength, overlap=overlap)
+    shares = np.exp(random.uniform(np.log(random.choice([0.05, 0.15])), np.log(0.5), random.integers(3, 25)))
+    for share in -np.sort(-shares):  # small ones find a place among the large
+        _add_organ(
+            random,
+            canvas,
+            texture,
+            centre=centre,
+            reach=0.42 * size,
+            size=share * size,
+            parent=body,
+            strength=strength,
+            overlap=overlap,
+        )
     return canvas
 
 
@@ -68,6 +81,7 @@ def _add_organ(
     texture: Field,
     *,
     centre: tuple[float, float],
+    reach: float,
     size: float,
     parent: int,
     strength: float,
@@ -75,26 +89,29 @@ def _add_organ(
 ) -> None:
     """Add a soft-bordered blob with an intensity of its own, at times with a wall and lesions or chambers."""
     side = canvas.side
-    own = float(np.exp(random.uniform(np.log(0.06), np.log(0.55)))) * size
     shape = bent(random) if random.random() < 0.2 else blob(random, roughness=random.uniform(0.03, 0.3))
     outline = flattened([shape], random.uniform(0.4, 1))
-    away = random.uniform(0, 0.42, 1) ** 0.8
+    away = (reach - size / 3) * random.random() ** 0.7
     turn = random.uniform(0, 2 * np.pi)
-    place = (centre[0] + float(away[0] * size * np.cos(turn)), centre[1] + float(0.8 * away[0] * size * np.sin(turn)))
+    place = (centre[0] + away * np.cos(turn), centre[1] + 0.75 * away * np.sin(turn))
     angle = random.uniform(0, 2 * np.pi)
     soft = random.uniform(0.3, 1.8) * side / 256
-    patch = fill(placed(outline, centre=place, size=own, angle=angle), side=side, soft=soft)
+    patch = fill(placed(outline, centre=place, size=size, angle=angle), side=side, soft=soft)
     if patch is None or (canvas.owner[patch.window][patch.inside] > parent).mean() > overlap:
         return
     under = float(canvas.under(patch)[0])
     kind = random.choice(["soft", "air", "bright"], p=[0.8, 0.1, 0.1])
-    step = float(np.exp(random.uniform(np.log(0.06), np.log(0.35))))
-    value = {"soft": _apart(random, under, step), "air": random.uniform(0, 0.08), "bright": random.uniform(0.8, 1)}[
-        kind
-    ]
-    grain = (
-        texture[patch.window] if random.random() < 0.5 else noise(random, patch.alpha.shape, scale=random.uniform(2, 8))
-    )
+    step = float(np.exp(random.uniform(np.log(0.08), np.log(0.35))))
+    match kind:
+        case "soft":
+            value = _apart(random, under, step)
+        case "air":
+            value = random.uniform(0, 0.08)
+        case _:
+            value = random.uniform(0.8, 1)
+    grain = texture[patch.window]
+    if random.random() < 0.5:  # else that of the body
+        grain = noise(random, patch.alpha.shape, scale=random.uniform(2, 8))
     surface = coloured(float32([value]), grain, strength=strength * random.uniform(0.2, 1.3))
     organ = canvas.add(patch, np.clip(surface, 0, 1), category="organ", parent=parent)
     patch = canvas.seen(patch, organ)
@@ -102,10 +119,10 @@ def _add_organ(
         return
     if random.random() < 0.3:
         _wall(random, canvas, patch, value=value)
-    if own < 0.1 * side or random.random() > 0.45:
+    if size < 0.1 * side or random.random() > 0.45:
         return
     for _ in range(random.integers(1, 4)):
-        _add_lesion(random, canvas, patch, size=own, parent=organ, value=value)
+        _add_lesion(random, canvas, patch, size=size, parent=organ, value=value)
 
 
 def _add_lesion(
@@ -138,10 +155,10 @@ def _add_bones(
         patch = fill(placed(outline, centre=place, size=own, angle=angle + np.pi / 2), side=canvas.side, soft=0.5)
         if patch is None:
             continue
-        canvas.add(patch, float32([shell]), category="bone", parent=parent)
+        bone = canvas.add(patch, float32([shell]), category="bone", parent=parent)
         inner = fill(placed(outline, centre=place, size=0.6 * own, angle=angle + np.pi / 2), side=canvas.side, soft=0.7)
         if inner is not None:
-            canvas.paint(inner, float32([marrow]))
+            canvas.paint(canvas.seen(inner, bone), float32([marrow]))
 
 
 def _wall(random: np.random.Generator, canvas: Canvas, patch: Patch, *, value: float) -> None:

@@ -6,21 +6,10 @@ import cv2
 import numpy as np
 
 from adapt.datamodules.synthetic.canvas import Canvas, Field, Patch, float32
-from adapt.datamodules.synthetic.shapes import (
-    Outline,
-    blob,
-    fill,
-    floor_plan,
-    placed,
-    rectangle,
-    stroke,
-    wander,
-)
-from adapt.datamodules.synthetic.textures import coloured, noise, octaves, speckle
+from adapt.datamodules.synthetic.outdoors import ground, paint_clutter, paint_road, plant_tree
+from adapt.datamodules.synthetic.shapes import Outline, anywhere, fill, floor_plan, placed, rectangle
+from adapt.datamodules.synthetic.textures import octaves
 
-SOILS = float32([[0.55, 0.42, 0.32], [0.62, 0.55, 0.45], [0.45, 0.36, 0.3], [0.7, 0.66, 0.6]])
-GRASSES = float32([[0.28, 0.36, 0.2], [0.38, 0.45, 0.28], [0.45, 0.46, 0.3], [0.2, 0.28, 0.16]])
-ASPHALTS = float32([[0.4, 0.4, 0.42], [0.55, 0.54, 0.53], [0.3, 0.3, 0.32], [0.66, 0.64, 0.6]])
 ROOFS = float32(
     [
         [0.5, 0.3, 0.22],  # rust
@@ -58,6 +47,7 @@ class Quarter:
         stained: how strong the stains are.
         ribbed: chance that a roof has ribs.
         pitched: chance that it has a ridge or hips.
+        edged: chance that its border is drawn.
         parts: chance that it carries chimneys, dormers or skylights.
     """
 
@@ -67,18 +57,19 @@ class Quarter:
     stained: float
     ribbed: float
     pitched: float
+    edged: float
     parts: float
 
 
 def draw_roofs(random: np.random.Generator, side: int) -> Canvas:
     """Houses in rows or scattered, all with shadows on the same side."""
-    canvas = Canvas(_ground(random, side))
+    canvas = Canvas(ground(random, side))
     for _ in range(random.choice([0, 1, 1, 2])):
-        _paint_road(random, canvas)
+        paint_road(random, canvas)
     for _ in range(random.choice([0, 0, 15, 30])):
-        _paint_clutter(random, canvas)
+        paint_clutter(random, canvas)
     direction = random.uniform(0, np.pi)
-    houses = _rows(random, side, direction) if random.random() < 0.45 else _scattered(random, side, direction)
+    houses = _rows(random, side, direction) if random.random() < 0.55 else _scattered(random, side, direction)
     turn = random.uniform(0, 2 * np.pi)
     quarter = Quarter(
         sun=float32([np.cos(turn), np.sin(turn)]),
@@ -87,69 +78,25 @@ def draw_roofs(random: np.random.Generator, side: int) -> Canvas:
         stained=random.uniform(0, 0.1),
         ribbed=random.choice([0, random.random()]),
         pitched=random.random(),
+        edged=random.random(),
         parts=random.choice([0, 0, 0.4]),
     )
     height = random.uniform(0, 0.2)
     for house in houses:
-        _paint_shadow(random, canvas, house, sun=quarter.sun, height=height)
+        _paint_shadow(canvas, house, sun=quarter.sun, height=height)
     for house in houses:
         _add_roof(random, canvas, house, quarter)
     named = random.random() < 0.3  # trees are objects in some pictures
     for _ in range(random.choice([0, 0, 2, 6, 12])):
-        _plant_tree(random, canvas, sun=quarter.sun, named=named)
+        plant_tree(random, canvas, sun=quarter.sun, named=named)
     return canvas
-
-
-def _ground(random: np.random.Generator, side: int) -> Field:
-    shape = (side, side)
-    first, second = (kind[random.integers(len(kind))] for kind in random.permutation([SOILS, GRASSES, ASPHALTS])[:2])
-    mix = octaves(random, shape, coarse=side * random.uniform(0.1, 0.5), fine=4) * np.float32(random.uniform(0.5, 5))
-    share = np.clip(mix + np.float32(random.uniform(-0.5, 1)), 0, 1)
-    ground: Field = first + (second - first) * share[..., None]
-    grain = noise(random, shape, scale=random.uniform(1.5, 4)) + speckle(random, shape)
-    ground += (grain * np.float32(random.uniform(0.01, 0.1)))[..., None]
-    ground += np.float32(random.uniform(-0.1, 0.1))
-    return np.clip(ground, 0, 1)
-
-
-def _paint_road(random: np.random.Generator, canvas: Canvas) -> None:
-    side = canvas.side
-    path = wander(random, bends=random.uniform(0, 1.2))
-    angle = random.uniform(0, 2 * np.pi)
-    path = placed([path], centre=_anywhere(random, side), size=2 * side, angle=angle)[0]
-    patch = stroke(path, side=side, width=int(random.uniform(8, 36) * side / 256), soft=random.uniform(0.3, 2))
-    if patch is None:
-        return
-    kind = ASPHALTS if random.random() < 0.6 else SOILS
-    colour = kind[random.integers(len(kind))] * np.float32(random.uniform(0.8, 1.2))
-    grain = noise(random, patch.alpha.shape, scale=3)
-    canvas.paint(patch, coloured(colour, grain, strength=random.uniform(0, 0.05)))
-    for _ in range(random.choice([0, 2, 5])):
-        size = random.uniform(6, 11) * side / 256
-        at = path[random.integers(len(path))]
-        turned = angle + random.normal(0, 0.2)
-        car = fill(placed([rectangle(1, 0.45)], centre=(at[0], at[1]), size=size, angle=turned), side=side)
-        if car is not None:
-            canvas.paint(car, random.uniform(0, 1, 3).astype(np.float32))
-
-
-def _paint_clutter(random: np.random.Generator, canvas: Canvas) -> None:
-    size = random.uniform(2, 7) * canvas.side / 256
-    outline = placed(
-        [rectangle(1, random.uniform(0.2, 1))],
-        centre=_anywhere(random, canvas.side),
-        size=size,
-        angle=random.uniform(0, 3),
-    )
-    patch = fill(outline, side=canvas.side)
-    if patch is not None:
-        canvas.paint(patch, np.float32(random.uniform(0, 0.9)) + float32(random.uniform(-0.1, 0.1, 3)))
 
 
 def _rows(random: np.random.Generator, side: int, direction: float) -> list[House]:
     """Fill the picture with rows of houses that touch or nearly do."""
-    depth = random.uniform(14, 60) * side / 256
+    depth = random.uniform(18, 64) * side / 256
     gap, lane = random.choice([0.0, 1.0, random.uniform(1, 8)]), random.choice([1.0, random.uniform(2, 20)])
+    untidy = random.choice([0.01, 0.08])
     houses = []
     reach = 0.75 * side
     v = -reach
@@ -165,7 +112,7 @@ def _rows(random: np.random.Generator, side: int, direction: float) -> list[Hous
                     side / 2 + x * np.cos(direction) - y * np.sin(direction),
                     side / 2 + x * np.sin(direction) + y * np.cos(direction),
                 )
-                angle = direction + random.normal(0, 0.02)
+                angle = direction + random.normal(0, untidy)
                 if -wide < centre[0] < side + wide and -high < centre[1] < side + high:
                     houses.append(_house([rectangle(1, high / wide)], centre, wide, angle, high / 2))
             u += wide + gap
@@ -181,7 +128,7 @@ def _scattered(random: np.random.Generator, side: int, direction: float) -> list
     for _ in range(int(random.integers(2, 10 + int(side / typical) * 4))):
         size = typical * float(np.exp(random.normal(0, 0.35)))
         plan = floor_plan(random)
-        centre = _anywhere(random, side)
+        centre = anywhere(random, side)
         angle = direction + random.choice([0, np.pi / 2]) + random.normal(0, tidy)
         tall = size * float(np.ptp(plan[:, 1])) / 2
         apart = [np.hypot(centre[0] - other.centre[0], centre[1] - other.centre[1]) for other in houses]
@@ -195,12 +142,11 @@ def _house(plan: Outline, centre: tuple[float, float], size: float, angle: float
     return House(placed(plan, centre=centre, size=size, angle=angle), centre, (size / 2, tall), angle)
 
 
-def _paint_shadow(random: np.random.Generator, canvas: Canvas, house: House, *, sun: Field, height: float) -> None:
+def _paint_shadow(canvas: Canvas, house: House, *, sun: Field, height: float) -> None:
     offset = sun * np.float32(height * min(house.half) * 2)
-    for share in (0.5, 1.0):
-        shadow = fill([contour + offset * np.float32(share) for contour in house.outline], side=canvas.side, soft=0.5)
-        if shadow is not None:
-            canvas.paint(Patch(shadow.window, shadow.alpha * np.float32(0.45)), float32([0.03, 0.03, 0.06]))
+    shadow = fill([contour + offset for contour in house.outline], side=canvas.side, soft=0.5)
+    if shadow is not None:
+        canvas.paint(Patch(shadow.window, shadow.alpha * np.float32(0.65)), float32([0.03, 0.03, 0.06]))
 
 
 def _add_roof(random: np.random.Generator, canvas: Canvas, house: House, quarter: Quarter) -> None:
@@ -225,7 +171,7 @@ def _add_roof(random: np.random.Generator, canvas: Canvas, house: House, quarter
         worn = np.clip(quarter.stains[patch.window] * 3 - random.uniform(-1, 2), 0, 1)[..., None]
         surface += (ROOFS[random.integers(3)] - surface) * worn * np.float32(random.uniform(0.2, 0.9))
     roof = canvas.add(patch, np.clip(surface, 0, 1), category="roof")
-    if random.random() < 0.35:
+    if random.random() < quarter.edged:
         inner = cv2.erode(patch.alpha, np.ones((3, 3), np.uint8), iterations=1)
         edge = Patch(patch.window, (patch.alpha - inner) * np.float32(random.uniform(0.2, 0.7)))
         canvas.paint(edge, float32([random.choice([0.1, 0.9])]))
@@ -274,25 +220,3 @@ def _add_part_of_roof(
     canvas.paint(Patch(shadow.window, shadow.alpha * np.float32(0.5)), np.zeros(1, np.float32))
     colour = np.float32(random.choice([0.15, 0.85])) + float32(random.uniform(-0.1, 0.1, 3))
     canvas.add(patch, colour, category="part", parent=parent)
-
-
-def _plant_tree(random: np.random.Generator, canvas: Canvas, *, sun: Field, named: bool) -> None:
-    side = canvas.side
-    size = float(np.exp(random.uniform(np.log(6), np.log(50)))) * side / 256
-    outline = placed([blob(random, roughness=0.15)], centre=_anywhere(random, side), size=size, angle=0)
-    shadow = fill([contour + sun * np.float32(0.2 * size) for contour in outline], side=side, soft=1)
-    patch = fill(outline, side=side, soft=0.8)
-    if patch is None or shadow is None:
-        return
-    canvas.paint(Patch(shadow.window, shadow.alpha * np.float32(0.6)), np.zeros(1, np.float32))
-    colour = GRASSES[random.integers(len(GRASSES))] * np.float32(random.uniform(0.5, 1))
-    leaves = noise(random, patch.alpha.shape, scale=2.5) + noise(random, patch.alpha.shape, scale=6)
-    surface = np.clip(coloured(colour, leaves, strength=0.13), 0, 1)
-    if named:
-        canvas.add(patch, surface, category="tree")
-    else:
-        canvas.cover(patch, surface)
-
-
-def _anywhere(random: np.random.Generator, side: int) -> tuple[float, float]:
-    return float(random.uniform(0, side)), float(random.uniform(0, side))

@@ -14,6 +14,7 @@ from adapt.datamodules.synthetic.roofs import draw_roofs
 from adapt.datamodules.synthetic.things import draw_things
 
 MOST_OBJECTS = 48
+LEAST_SEEN = 0.25  # of an object; what is left of one that is hidden further says little about its shape
 TRIES = 8  # pictures that are drawn before one whose objects are all too small is taken
 
 
@@ -37,7 +38,7 @@ FAMILIES = {
     "things": Family(
         0.28,
         draw_things,
-        Camera(grey=0.25, inverted=0.1, blur=1.5, coarse=0.15, uneven=0.5, dim=0.4, noise=0.1, compressed=0.5),
+        Camera(grey=0.25, inverted=0.1, blur=1.5, coarse=0.15, uneven=0.5, dim=0.5, noise=0.08, compressed=0.5),
     ),
     "fluorescence": Family(
         0.15,
@@ -54,7 +55,7 @@ FAMILIES = {
     "organs": Family(
         0.2,
         draw_organs,
-        Camera(grey=1.0, inverted=0.1, blur=1.8, coarse=0.4, uneven=0.5, dim=0.4, noise=0.12, compressed=0.1),
+        Camera(grey=1.0, inverted=0.1, blur=1.8, coarse=0.4, uneven=0.5, dim=0.5, noise=0.1, compressed=0.1),
     ),
 }
 
@@ -82,8 +83,8 @@ def draw_scene(random: np.random.Generator, *, side: int, smallest: float) -> Sc
     Args:
         random: all that is random is drawn from it.
         side: of the image, pixels.
-        smallest: objects of which less than this share of the image is seen have no mask; where that is all of
-            several pictures, the largest object of the last one has one.
+        smallest: objects that cover less than this share of the image have no mask, as those that others hide
+            nearly; where no object of several pictures is left, the largest one of the last has a mask.
     """
     names = list(FAMILIES)
     weights = np.array([family.weight for family in FAMILIES.values()])
@@ -96,7 +97,7 @@ def draw_family(random: np.random.Generator, name: str, *, side: int, smallest: 
     family = FAMILIES[name]
     for _ in range(TRIES):
         canvas = family.draw(random, side)
-        numbers = _chosen(random, canvas.areas(), least=max(1.0, smallest * side**2))
+        numbers = _chosen(random, canvas, least=max(1.0, smallest * side**2))
         if len(numbers):
             break
     else:
@@ -106,9 +107,9 @@ def draw_family(random: np.random.Generator, name: str, *, side: int, smallest: 
     return Scene(image, canvas.masks(numbers), categories, name)
 
 
-def _chosen(random: np.random.Generator, areas: npt.NDArray[np.int64], *, least: float) -> npt.NDArray[np.int64]:
-    """Numbers of the objects that get a mask: those large enough, or as many of them as there may be."""
-    numbers = np.nonzero(areas >= least)[0]
+def _chosen(random: np.random.Generator, canvas: Canvas, *, least: float) -> npt.NDArray[np.int64]:
+    """Numbers of the objects that get a mask: those seen well enough, or as many of them as there may be."""
+    numbers = np.nonzero((canvas.areas() >= least) & (canvas.shares() >= LEAST_SEEN))[0]
     if len(numbers) > MOST_OBJECTS:
         numbers = np.sort(random.choice(numbers, MOST_OBJECTS, replace=False))
     return numbers

@@ -126,6 +126,11 @@ def placed(outline: Outline, *, centre: tuple[float, float], size: float, angle:
     return [contour @ turn + float32(centre) for contour in outline]
 
 
+def anywhere(random: np.random.Generator, side: int) -> tuple[float, float]:
+    """A point (x, y) of a canvas."""
+    return float(random.uniform(0, side)), float(random.uniform(0, side))
+
+
 def fill(outline: Outline, *, side: int, soft: float = 0.0) -> Patch | None:
     """What an outline covers of a canvas; None where it lies outside or covers nothing.
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from adapt.datamodules.synthetic.canvas import Canvas, Field, Patch, float32
-from adapt.datamodules.synthetic.shapes import any_outline, fill, placed, rectangle, stroke, wander
+from adapt.datamodules.synthetic.shapes import any_outline, anywhere, fill, placed, rectangle, stroke, wander
 from adapt.datamodules.synthetic.textures import any_texture, colour_apart, coloured, octaves
 
 SMALLEST_PARENT = 20.0  # pixels; smaller things have no parts
@@ -16,8 +16,10 @@ def draw_things(random: np.random.Generator, side: int) -> Canvas:
     calm = random.uniform(0.1, 1)  # one picture's objects are alike in how much they stand out
     for _ in range(random.integers(0, 3)):
         _distract(random, canvas)
-    for _ in range(random.integers(1, 11)):
-        _add_thing(random, canvas, calm=calm)
+    shares = np.exp(random.uniform(np.log(10 / 256), np.log(0.8), random.integers(1, 11)))
+    shares[0] = random.uniform(0.15, 0.8)  # no picture is all but empty
+    for share in random.permutation(shares):
+        _add_thing(random, canvas, size=float(share * side), calm=calm)
     if random.random() < 0.2:
         for _ in range(random.integers(1, 5)):
             _add_thread(random, canvas)
@@ -25,9 +27,8 @@ def draw_things(random: np.random.Generator, side: int) -> Canvas:
 
 
 def _ground(random: np.random.Generator, side: int) -> Field:
-    colour = random.uniform(0.05, 0.95, 3).astype(np.float32)
-    if random.random() < 0.4:
-        colour[:] = colour.mean()
+    grey = random.uniform(0.1, 0.9)
+    colour = np.clip(grey + random.random() * random.uniform(-0.4, 0.4, 3), 0.02, 0.98).astype(np.float32)
     strength = random.uniform(0, 0.25) * random.random()
     ground = coloured(colour, any_texture(random, (side, side)), strength=strength, tint=_tint(random))
     if random.random() < 0.5:
@@ -39,17 +40,16 @@ def _ground(random: np.random.Generator, side: int) -> Field:
 def _distract(random: np.random.Generator, canvas: Canvas) -> None:
     """Paint a soft spot or another texture that is no object."""
     size = canvas.side * random.uniform(0.2, 0.9)
-    outline = placed(any_outline(random), centre=_anywhere(random, canvas.side), size=size, angle=_turn(random))
+    outline = placed(any_outline(random), centre=anywhere(random, canvas.side), size=size, angle=_turn(random))
     patch = fill(outline, side=canvas.side, soft=size * random.uniform(0.05, 0.12))
     if patch is not None:
         field = any_texture(random, patch.alpha.shape)
         canvas.paint(patch, _surface(random, canvas.under(patch), patch, field, contrast=random.uniform(0, 0.15)))
 
 
-def _add_thing(random: np.random.Generator, canvas: Canvas, *, calm: float) -> None:
+def _add_thing(random: np.random.Generator, canvas: Canvas, *, size: float, calm: float) -> None:
     side = canvas.side
-    size = float(np.exp(random.uniform(np.log(side * 8 / 256), np.log(0.8 * side))))
-    outline = placed(any_outline(random), centre=_anywhere(random, side), size=size, angle=_turn(random))
+    outline = placed(any_outline(random), centre=anywhere(random, side), size=size, angle=_turn(random))
     patch = fill(outline, side=side, soft=random.choice([0, 0, 0, 0.7]))
     if patch is None:
         return
@@ -58,7 +58,7 @@ def _add_thing(random: np.random.Generator, canvas: Canvas, *, calm: float) -> N
         shadow = fill([contour + offset for contour in outline], side=side, soft=max(0.5, 0.03 * size))
         if shadow is not None:
             canvas.paint(_faint(shadow, random.uniform(0.3, 0.8)), np.zeros(1, np.float32))
-    contrast = float(np.exp(random.uniform(np.log(0.06), np.log(0.6)))) * (0.5 + calm / 2)
+    contrast = float(np.exp(random.uniform(np.log(0.08), np.log(0.6)))) * (0.5 + calm / 2)
     ground = canvas.under(patch)
     field = any_texture(random, patch.alpha.shape)
     thing = canvas.add(patch, _surface(random, ground, patch, field, contrast=contrast), category="thing")
@@ -92,7 +92,7 @@ def _add_thread(random: np.random.Generator, canvas: Canvas) -> None:
     """Add a thin curve: a vessel, a wire, a crack."""
     side = canvas.side
     path = wander(random, bends=random.uniform(0, 4))
-    path = placed([path], centre=_anywhere(random, side), size=side * random.uniform(0.3, 1.4), angle=_turn(random))[0]
+    path = placed([path], centre=anywhere(random, side), size=side * random.uniform(0.3, 1.4), angle=_turn(random))[0]
     patch = stroke(path, side=side, width=max(2, round(random.uniform(2, 7) * side / 256)))
     if patch is not None:
         colour = colour_apart(random, canvas.under(patch), contrast=random.uniform(0.12, 0.6))
@@ -119,10 +119,6 @@ def _tint(random: np.random.Generator) -> Field:
 
 def _faint(patch: Patch, share: float) -> Patch:
     return Patch(patch.window, patch.alpha * np.float32(share))
-
-
-def _anywhere(random: np.random.Generator, side: int) -> tuple[float, float]:
-    return float(random.uniform(0, side)), float(random.uniform(0, side))
 
 
 def _turn(random: np.random.Generator) -> float:

@@ -96,6 +96,14 @@ def test_an_object_that_is_hidden_in_part_has_only_what_is_seen() -> None:
     np.testing.assert_array_equal(below, canvas.image[..., 0] >= 0.5)
 
 
+def test_the_share_of_an_object_that_is_seen_counts_its_parts() -> None:
+    canvas = black()
+    whole = canvas.add(square((24, 32), 21), float32([1, 0, 0]), category="whole")
+    canvas.add(square((20, 32), 5), float32([0, 1, 0]), category="part", parent=whole)
+    canvas.add(square((45, 32), 41), float32([0, 0, 1]), category="above")
+    np.testing.assert_allclose(canvas.shares(), [11 / 21, 1, 1], atol=1e-9)
+
+
 def test_what_covers_an_object_without_being_one_is_in_no_mask() -> None:
     canvas = black()
     canvas.add(square((32, 32), 30), float32([1, 1, 1]), category="roof")
