@@ -19,6 +19,7 @@ def test_the_wheel_holds_the_linked_folders_inside_the_package(tmp_path: Path) -
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"adapt/datamodules/medical.py", "adapt/callbacks/checkpoints.py", "adapt/recipes/quickstart.yaml"} <= names
     assert "adapt/evaluate/report.html.jinja" in names
+    assert "adapt/segmenters/tiny_weights/model.safetensors" in names
     assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"adapt"}
 
 

@@ -45,7 +45,7 @@ evaluation:
         "  mine.yaml:3  model.checkpoint = 5\n"
         "      input should be a valid string, not a whole number\n"
         "  mine.yaml:5  tuning.mode = 'lora'\n"
-        "      allowed: decoder\n"
+        "      allowed: decoder, full\n"
         "  mine.yaml:6  data.root (missing)\n"
         "      required: Folder that holds the images and labels; adapt:ct_phantom generates.\n"
         "  mine.yaml:8  data.labels.liver = 0\n"
