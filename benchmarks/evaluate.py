@@ -24,9 +24,9 @@ from rich.table import Table
 from transformers import SamConfig, SamModel
 
 from adapt.evaluate import Measures, score_samples
-from adapt.evaluate.protocols import PROTOCOLS, truth_of
 from adapt.frames import Frame, image_to_model_frame
 from adapt.prompts import correction_points
+from adapt.protocols import PROTOCOLS, truth_of
 from adapt.samples import Sample
 from adapt.segmenters import PromptableSegmenter, load_segmenter
 from adapt.segmenters.sam import SamSegmenter
@@ -82,7 +82,7 @@ def image_seconds(
     frame = Frame(side, side, spec.image_size)
     pixels = image_to_model_frame(image, size=spec.image_size, mean=spec.pixel_mean, std=spec.pixel_std)[None]
     pixels = pixels.to(device)
-    prompts = PROTOCOLS["one_click"].prompts(truth_of(sample, device), slice(None), frame).to(device)
+    prompts = PROTOCOLS["one_click"].prompts(truth_of(masks, 0, device), slice(None), frame).to(device)
     measures = Measures(clicks=1, tolerance=None)
 
     def whole() -> None:
