@@ -1,7 +1,9 @@
 """Score the answers of each model to the prompts of each protocol, at full resolution, object by object."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -172,12 +174,13 @@ def _scores(
 ) -> Iterator[ObjectScore]:
     sample, truth = encoded.sample, encoded.truth
     how = PROTOCOLS[protocol]
-    tolerance = tolerance_of(sample, measures.tolerance)
+    scored = partial(boundary_score, spacing=sample.spacing, tolerance=tolerance_of(sample, measures.tolerance))
     for part, found in answers_of(model, encoded.features[name], truth, how=how, clicks=measures.clicks):
         counts = encode_masks(found.masks)
-        for place, mask in enumerate(found.masks):
+        with ThreadPoolExecutor() as pool:
+            borders = list(pool.map(scored, found.masks, sample.masks[part]))
+        for place, border in enumerate(borders):
             index = part.start + place
-            border = boundary_score(mask, sample.masks[index], spacing=sample.spacing, tolerance=tolerance)
             yield ObjectScore(
                 model=name,
                 protocol=protocol,
