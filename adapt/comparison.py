@@ -83,7 +83,6 @@ def compare(
                 bootstrap_samples=settings.bootstrap_samples,
                 seed=recipe.seed,
             )
-            lines = [*lines, ("general", forgetting_text(retention))]
     places = data.store.rows.select(rows)["slice_of"]  # images that are no slices are not read a second time
     slices = (data.store.sample(row) for row, place in zip(rows, places, strict=True) if place is not None)
     volumes = list(volume_scores(slices, scores, tolerance=settings.boundary_tolerance))
@@ -98,6 +97,7 @@ def compare(
         "test_groups": list(data.splits.test),
         "versions": versions(),
     }
+    cost = ""
     if training is not None:
         trainable = sum(count for _, count, _ in trainable_table(models["tuned"]))
         facts["training"] = {
@@ -106,8 +106,8 @@ def compare(
             "samples_per_second": training.samples_per_second,
             "data_wait_share": training.data_wait_share,
         }
-        cost = f"{training.seconds:,.0f} s of training, {trainable:,} trainable parameters"
-        lines = [*lines, ("training", str(training)), ("cost", cost)]
+        cost = f"{training.seconds:,.0f} s of training on {device}, {trainable:,} trainable parameters"
+        lines = [*lines, ("training", str(training))]
     write_tables(results, scores, folder, facts=facts)
     print_table(results, Console())
     if retention is not None:
@@ -120,6 +120,7 @@ def compare(
     report = ReportFacts(
         title=f"{name}: {folder.name}",
         description=recipe.description,
+        cost=cost,
         lines=[*lines, *versions().items()],
         curves=training.curves if training is not None else {},
         recipe=as_yaml(recipe),

@@ -105,8 +105,13 @@ def logits_to_image_frame(logits: Tensor, frame: Frame) -> Tensor:
     """
     flat = logits.reshape(1, -1, *logits.shape[-2:]).float()
     height, width = frame.resized
-    full = functional.interpolate(flat, (frame.size, frame.size), mode="bilinear", align_corners=False)
-    image = functional.interpolate(
-        full[..., :height, :width], (frame.height, frame.width), mode="bilinear", align_corners=False
-    )
+    full = _resized(flat, (frame.size, frame.size))
+    image = _resized(full[..., :height, :width], (frame.height, frame.width))
     return image.reshape(*logits.shape[:-2], frame.height, frame.width)
+
+
+def _resized(values: Tensor, size: tuple[int, int]) -> Tensor:
+    """(1, K, h, w) bilinear at another size; what has that size already is not copied."""
+    if values.shape[-2:] == size:
+        return values
+    return functional.interpolate(values, size, mode="bilinear", align_corners=False)

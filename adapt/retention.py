@@ -21,10 +21,10 @@ from adapt.evaluate import (
     score_encoded,
     score_samples,
     summarise,
-    truth_of,
 )
+from adapt.protocols import truth_of
 from adapt.recipe import Recipe
-from adapt.samples import Sample
+from adapt.samples import Sample, sample_key
 from adapt.segmenters import ImageFeatures, PromptableSegmenter
 
 MODEL = "trained"
@@ -139,4 +139,5 @@ class GeneralScore:
                 features = encode_sample(sample, self._segmenter, self._device)
             if self._frozen and number == len(self._kept):
                 self._kept.append(features)
-            yield EncodedSample(sample, truth_of(sample, self._device), {MODEL: features})
+            truth = truth_of(sample.masks, sample_key(sample.sample_id), self._device)
+            yield EncodedSample(sample, truth, {MODEL: features})

@@ -69,7 +69,7 @@ def with_objects(sample: Sample, chosen: npt.NDArray[np.int64]) -> Sample:
 
 
 def sample_key(sample_id: str) -> int:
-    """A 63-bit number of a sample id, the same on every machine; the seed of the sample's random draws."""
+    """A 63-bit number of a sample id, or of another name, the same on every machine; the seed of a sample's draws."""
     return int.from_bytes(hashlib.sha256(sample_id.encode()).digest()[:8], "big") >> 1
 
 

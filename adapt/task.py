@@ -5,18 +5,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from adapt.errors import RunError
-from adapt.frames import Frame, logits_to_image_frame
-from adapt.losses import mask_iou, mean_over_objects
+from adapt.losses import mean_over_objects
 from adapt.metrics.gathered import GatheredMeanIou
-from adapt.prompts import PromptSimulation, Session, box_prompts, draw_prompts, tight_boxes
+from adapt.prompts import PromptSimulation, Session
+from adapt.protocols import PROTOCOLS, answers_of, truth_of
 from adapt.samples import Batch
 from adapt.segmenters import ImageFeatures, PromptableSegmenter
-from adapt.session import Objective, most_confident, session_losses
+from adapt.session import Objective, session_losses
 from adapt.tuning import trainable_names
 
 
@@ -61,7 +62,8 @@ class AdaptTask(lightning.LightningModule):
         self.segmenter = segmenter
         self.simulation, self.session, self.objective, self._plan = simulation, session, objective, plan
         self._encoder_trains = any(parameter.requires_grad for parameter in segmenter.encoder.parameters())
-        self.click_iou, self.box_iou = GatheredMeanIou(), GatheredMeanIou()
+        self.miou_one_click, self.miou_box = GatheredMeanIou(), GatheredMeanIou()
+        self._mious = {"one_click": self.miou_one_click, "box": self.miou_box}
 
     def on_fit_start(self) -> None:
         """Only what trains is in training mode: a frozen encoder stays as it is evaluated."""
@@ -110,24 +112,25 @@ class AdaptTask(lightning.LightningModule):
             )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """IoU of the most confident mask after one drawn click, always the same one, and after the tight box."""
+        """Prompt and score each image by the protocols of the evaluation, at the size it has in the model frame."""
         features = self.encode(batch)
-        _, clicks, _ = draw_prompts(
-            batch.masks, batch.extents, batch.object_valid, batch.sample_keys, epoch=0, simulation=self.simulation
-        )
-        boxes = box_prompts(tight_boxes(batch.masks), batch.object_valid)
-        frame = Frame(self.segmenter.spec.image_size, self.segmenter.spec.image_size, self.segmenter.spec.image_size)
-        for metric, prompts, multimask in ((self.click_iou, clicks, True), (self.box_iou, boxes, False)):
-            predictions = self.segmenter.decode(features, prompts, multimask=multimask)
-            masks = logits_to_image_frame(most_confident(predictions), frame) > 0
-            metric.update(mask_iou(masks, batch.masks), batch.object_valid, batch.sample_keys)
+        for place, (width, height) in enumerate(batch.extents.int().tolist()):
+            valid, key = batch.object_valid[place], int(batch.sample_keys[place])
+            truth = truth_of(batch.masks[place, valid, :height, :width].cpu().numpy(), key, valid.device)
+            of_image = features.select(torch.tensor([place], device=valid.device))
+            categories = [batch.categories[place][index] for index in valid.nonzero().flatten().tolist()]
+            for protocol, miou in self._mious.items():
+                answers = answers_of(self.segmenter, of_image, truth, how=PROTOCOLS[protocol], clicks=1)
+                ious = np.concatenate([of_part.curves[:, -1] for _, of_part in answers])
+                miou.update(ious, key=key, categories=categories, group=batch.groups[place])
 
     def on_validation_epoch_end(self) -> None:
-        """Log mIoU over objects for each prompt, and their mean, by which the best checkpoint is chosen."""
-        click, box = self.click_iou.compute(), self.box_iou.compute()
-        self.click_iou.reset()
-        self.box_iou.reset()
-        self.log_dict({"val/miou_one_click": click, "val/miou_box": box, "val/miou": (click + box) / 2})
+        """Log the domain mIoU under each protocol, and their mean, by which the best checkpoint is chosen."""
+        found = {protocol: miou.compute() for protocol, miou in self._mious.items()}
+        for miou in self._mious.values():
+            miou.reset()
+        both = torch.stack(list(found.values())).mean()
+        self.log_dict({**{f"val/miou_{protocol}": value for protocol, value in found.items()}, "val/miou": both})
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type is a union of ten
         """AdamW over what trains, with the plan's rate at each step."""

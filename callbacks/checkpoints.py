@@ -45,7 +45,7 @@ def last_checkpoint(folder: Path) -> ModelCheckpoint:
 
 
 def best_checkpoint(folder: Path) -> ModelCheckpoint:
-    """`best.ckpt`: the weights with the highest `val/miou`."""
+    """`best.ckpt`: the weights with the highest `val/miou`, the domain mIoU of the validation split."""
     return _one_file(folder, "best", monitor="val/miou")
 
 

@@ -6,6 +6,7 @@ import lightning
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import distributed
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from adapt.datamodules.splits import Splits
@@ -27,8 +28,18 @@ OBJECTS, AUGMENTATION = 0, 1
 """What a random stream of an item is for."""
 
 
+def dealt(order: Sequence[int], *, process: int, processes: int) -> list[int]:
+    """What one of several processes takes of an order: every so-manieth entry.
+
+    All take as many, or they would wait for one another for ever: at the end entries come again, from the first one.
+    Training sees these twice in an epoch; metrics tell samples apart by their keys, and count them once.
+    """
+    wanted = -(-len(order) // processes) * processes
+    return [order[place % len(order)] for place in range(process, wanted, processes)]
+
+
 class EpochSampler(Sampler[Key]):
-    """Rows of a split as (epoch, row) keys, in an order that seed and epoch decide."""
+    """Rows of a split as (epoch, row) keys, in an order that seed and epoch decide, dealt out to the processes."""
 
     def __init__(self, rows: Sequence[int], *, seed: int, shuffle: bool) -> None:
         self._rows, self._seed, self._shuffle, self._epoch = list(rows), seed, shuffle, 0
@@ -38,13 +49,19 @@ class EpochSampler(Sampler[Key]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._own(self._rows))
 
     def __iter__(self) -> Iterator[Key]:
         if not self._shuffle:
-            return iter([(0, row) for row in self._rows])
-        order = np.random.default_rng([self._seed, self._epoch]).permutation(len(self._rows))
-        return iter([(self._epoch, self._rows[index]) for index in order])
+            return iter([(0, row) for row in self._own(self._rows)])
+        order = np.random.default_rng([self._seed, self._epoch]).permutation(self._rows).tolist()
+        return iter([(self._epoch, row) for row in self._own(order)])
+
+    def _own(self, order: Sequence[int]) -> list[int]:
+        """Of this process, as torch.distributed knows it by then; the sampler may be older than the processes."""
+        if not distributed.is_available() or not distributed.is_initialized():
+            return list(order)
+        return dealt(order, process=distributed.get_rank(), processes=distributed.get_world_size())
 
 
 class PreparedSamples(Dataset[Batch]):

@@ -5,7 +5,6 @@ from adapt.evaluate.forgetting import FORGETTING_HEADER, forgetting_rows, forget
 from adapt.evaluate.gallery import Picture, draw_gallery
 from adapt.evaluate.html import ReportFacts, write_report
 from adapt.evaluate.prompt_check import check_following, choose_images
-from adapt.evaluate.protocols import truth_of
 from adapt.evaluate.results import Results, Retention
 from adapt.evaluate.scoring import (
     EncodedSample,
@@ -48,7 +47,6 @@ __all__ = [
     "score_samples",
     "summarise",
     "summarise_following",
-    "truth_of",
     "volume_scores",
     "write_report",
     "write_tables",

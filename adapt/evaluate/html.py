@@ -9,10 +9,11 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
+from adapt.evaluate.forgetting import FORGETTING_HEADER, forgetting_rows
 from adapt.evaluate.gallery import Picture
-from adapt.evaluate.headline import sentences, verdict
+from adapt.evaluate.headline import forgetting_verdict, sentences, verdict
 from adapt.evaluate.panels import click_panel, protocol_panels, training_panels
-from adapt.evaluate.results import Results
+from adapt.evaluate.results import Results, Retention
 from adapt.evaluate.tables import (
     HEADER,
     MODELS,
@@ -37,13 +38,15 @@ class ReportFacts:
     Attributes:
         title: of the run.
         description: of the recipe.
-        lines: name and value: data, split, model, cost.
+        cost: of tuning, in words; empty if it is not known.
+        lines: name and value: data, split, model.
         curves: name to (epoch, value) points.
         recipe: resolved YAML.
     """
 
     title: str
     description: str
+    cost: str
     lines: Sequence[tuple[str, str]]
     curves: Mapping[str, Sequence[tuple[float, float]]]
     recipe: str
@@ -57,6 +60,16 @@ class Card:
     before: str
     after: str
     gain: str
+
+
+@dataclass(frozen=True)
+class Forgetting:
+    """What tuning did on general images: the images, a sentence, the same as cards, and the rows of the table."""
+
+    of: str
+    verdict: str
+    cards: Sequence[Card]
+    rows: Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -78,6 +91,8 @@ def write_report(path: Path, *, results: Results, pictures: Sequence[Picture], f
         verdict=verdict(results),
         sentences=sentences(results),
         cards=_cards(results),
+        forgetting=None if results.retention is None else _forgetting(results.retention),
+        forgetting_header=FORGETTING_HEADER,
         header=HEADER,
         rows=table_rows(results),
         caption=caption(results),
@@ -114,6 +129,16 @@ def _cards(results: Results) -> list[Card]:
             )
         )
     return cards
+
+
+def _forgetting(retention: Retention) -> Forgetting:
+    images = retention.results.images
+    return Forgetting(
+        of=f"{retention.data}, {images} image{'' if images == 1 else 's'}",
+        verdict=forgetting_verdict(retention),
+        cards=_cards(retention.results),
+        rows=forgetting_rows(retention),
+    )
 
 
 def _categories(results: Results) -> list[list[str]]:

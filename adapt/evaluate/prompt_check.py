@@ -8,10 +8,10 @@ import numpy.typing as npt
 import torch
 
 from adapt.evaluate.following import PROMPTED, ImageFindings, moved_clicks, pairs_of
-from adapt.evaluate.protocols import PROTOCOLS, Protocol, Truth, answers_of, truth_of
-from adapt.evaluate.scoring import EncodedSample, parts
+from adapt.evaluate.scoring import EncodedSample
 from adapt.frames import Frame, to_model_frame
 from adapt.prompts import Prompts, draw_clicks, point_prompts, uniform
+from adapt.protocols import PROTOCOLS, Protocol, Truth, answers_of, truth_of
 from adapt.samples import Sample, sample_key
 from adapt.segmenters import ImageFeatures, PromptableSegmenter
 
@@ -43,7 +43,7 @@ def check_following(encoded: EncodedSample, models: Mapping[str, PromptableSegme
         models: name to segmenter, those that the sample was encoded for.
     """
     sample = _some_objects(encoded.sample)
-    truth = truth_of(sample, encoded.truth.masks.device)
+    truth = truth_of(sample.masks, sample_key(sample.sample_id), encoded.truth.masks.device)
     surrounded = truth.pixels < np.prod(sample.masks.shape[1:])
     findings = []
     for name, model in models.items():
@@ -76,14 +76,7 @@ def _some_objects(sample: Sample) -> Sample:
 
 def _answers(model: PromptableSegmenter, features: ImageFeatures, truth: Truth, how: Protocol) -> npt.NDArray[np.bool_]:
     """(N, H, W) answers to one prompt an object."""
-    objects, height, width = truth.masks.shape
-    frame = Frame(height, width, model.spec.image_size)
-    return np.concatenate(
-        [
-            answers_of(model, features, truth, part, frame, how=how, clicks=1).masks
-            for part in parts(objects, frame, candidates=model.spec.candidates if how.multimask else 1)
-        ]
-    )
+    return np.concatenate([found.masks for _, found in answers_of(model, features, truth, how=how, clicks=1)])
 
 
 def _drawn_click(*, inside: bool, number: int) -> Protocol:

@@ -1,20 +1,20 @@
 """Score the answers of each model to the prompts of each protocol, at full resolution, object by object."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from adapt.evaluate.protocols import PROTOCOLS, Truth, answers_of, truth_of
 from adapt.formats import encode_masks
-from adapt.frames import Frame, image_to_model_frame
+from adapt.frames import image_to_model_frame
 from adapt.metrics import boundary_score
-from adapt.samples import Sample
+from adapt.protocols import PROTOCOLS, Truth, answers_of, truth_of
+from adapt.samples import Sample, sample_key
 from adapt.segmenters import ImageFeatures, PromptableSegmenter
 
-CHUNK_PIXELS = 40_000_000
-"""Candidate pixels of the image frame that are decoded at once; bounds the memory, down to one object at a time."""
 TOLERANCE_PIXELS = 2
 """Of the surface distance, where the recipe names none."""
 
@@ -93,7 +93,8 @@ def encode_samples(
     encoders = _shared_encoders(models)
     for sample in samples:
         found = {name: encode_sample(sample, models[name], device) for name in dict.fromkeys(encoders.values())}
-        yield EncodedSample(sample, truth_of(sample, device), {name: found[encoders[name]] for name in models})
+        truth = truth_of(sample.masks, sample_key(sample.sample_id), device)
+        yield EncodedSample(sample, truth, {name: found[encoders[name]] for name in models})
 
 
 @torch.inference_mode()
@@ -149,19 +150,6 @@ def _image(sample: Sample, model: PromptableSegmenter) -> Tensor:
     return image_to_model_frame(sample.image, size=spec.image_size, mean=spec.pixel_mean, std=spec.pixel_std)[None]
 
 
-def parts(objects: int, frame: Frame, *, candidates: int) -> Iterator[slice]:
-    """All objects of an image, as many at a time as `CHUNK_PIXELS` allows.
-
-    Args:
-        objects: how many.
-        frame: of the image.
-        candidates: masks an object is answered with.
-    """
-    chunk = max(1, CHUNK_PIXELS // (candidates * max(frame.height * frame.width, frame.size**2)))
-    for start in range(0, objects, chunk):
-        yield slice(start, start + chunk)
-
-
 def _shared_encoders(models: Mapping[str, PromptableSegmenter]) -> dict[str, str]:
     """Model to the first model whose encoder has the same weights."""
     first: dict[str, str] = {}
@@ -185,16 +173,14 @@ def _scores(
     encoded: EncodedSample, model: PromptableSegmenter, *, name: str, protocol: str, measures: Measures
 ) -> Iterator[ObjectScore]:
     sample, truth = encoded.sample, encoded.truth
-    height, width = sample.image.shape[:2]
-    frame = Frame(height, width, model.spec.image_size)
     how = PROTOCOLS[protocol]
-    tolerance = tolerance_of(sample, measures.tolerance)
-    for part in parts(len(sample.masks), frame, candidates=model.spec.candidates if how.multimask else 1):
-        found = answers_of(model, encoded.features[name], truth, part, frame, how=how, clicks=measures.clicks)
+    scored = partial(boundary_score, spacing=sample.spacing, tolerance=tolerance_of(sample, measures.tolerance))
+    for part, found in answers_of(model, encoded.features[name], truth, how=how, clicks=measures.clicks):
         counts = encode_masks(found.masks)
-        for place, mask in enumerate(found.masks):
+        with ThreadPoolExecutor() as pool:
+            borders = list(pool.map(scored, found.masks, sample.masks[part]))
+        for place, border in enumerate(borders):
             index = part.start + place
-            border = boundary_score(mask, sample.masks[index], spacing=sample.spacing, tolerance=tolerance)
             yield ObjectScore(
                 model=name,
                 protocol=protocol,

@@ -19,7 +19,14 @@ from adapt.evaluate.scoring import ObjectScore
 from adapt.evaluate.shrinking import shrinkage
 from adapt.evaluate.sizes import SizePart, size_parts
 from adapt.evaluate.volumes import VolumeScore
-from adapt.metrics import bootstrap_interval, clicks_to_reach, expected_error, group_means, reliability
+from adapt.metrics import (
+    bootstrap_interval,
+    clicks_to_reach,
+    expected_error,
+    group_means,
+    mean_over_groups,
+    reliability,
+)
 
 CORRECTED = "clicks"
 """The protocol whose answers are corrected, so that they have a curve."""
@@ -59,7 +66,7 @@ def summarise(
             else difference(
                 of["base"], of["tuned"], (whole["base"], whole["tuned"]), samples=bootstrap_samples, seed=seed
             ),
-            box_as_mask=mean(by_group(of["base"], attrgetter("box_iou"))),
+            box_as_mask=mean_over_groups(by_group(of["base"], attrgetter("box_iou"))),
         )
     return Results(
         protocols=protocols,
@@ -85,18 +92,18 @@ def model_figures(
     bins = reliability([score.predicted_iou for score in scores], [score.iou for score in scores])
     parts = {part.name: [s for s in scores if part.least <= s.pixels <= part.greatest] for part in sizes}
     return ModelFigures(
-        miou=mean(groups),
-        oracle_miou=mean(by_group(scores, attrgetter("oracle_iou"))),
-        dice=mean(by_group(scores, DICE)),
+        miou=mean_over_groups(groups),
+        oracle_miou=mean_over_groups(by_group(scores, attrgetter("oracle_iou"))),
+        dice=mean_over_groups(by_group(scores, DICE)),
         low=interval.low,
         high=interval.high,
-        categories={name: mean(by_group(own, IOU)) for name, own in _by_category(scores).items()},
-        nsd=mean(by_group(scores, NSD)),
-        hd95=mean(by_group(scores, attrgetter("hd95"))) if len(units) == 1 else None,
+        categories={name: mean_over_groups(by_group(own, IOU)) for name, own in _by_category(scores).items()},
+        nsd=mean_over_groups(by_group(scores, NSD)),
+        hd95=mean_over_groups(by_group(scores, attrgetter("hd95"))) if len(units) == 1 else None,
         unit=units.pop() if len(units) == 1 else None,
         missed=sum(score.answer_pixels == 0 for score in scores),
         groups=groups,
-        sizes={name: mean(by_group(own, IOU)) for name, own in parts.items() if own},
+        sizes={name: mean_over_groups(by_group(own, IOU)) for name, own in parts.items() if own},
         shrinkage=shrinkage([s.pixels for s in scores], [s.answer_pixels for s in scores], sizes),
         calibration=Calibration(error=expected_error(bins), bins=tuple(bins)),
         clicks=_click_figures(scores) if is_corrected(scores) else None,
@@ -107,7 +114,7 @@ def model_figures(
 def mious(scores: Sequence[ObjectScore]) -> dict[str, float]:
     """The mIoU of one model under each of its protocols."""
     protocols = dict.fromkeys(score.protocol for score in scores)
-    return {name: mean(by_group([s for s in scores if s.protocol == name], IOU)) for name in protocols}
+    return {name: mean_over_groups(by_group([s for s in scores if s.protocol == name], IOU)) for name in protocols}
 
 
 def difference(
@@ -165,11 +172,6 @@ def by_group(scores: Iterable[Scored], value: Callable[[Scored], float]) -> dict
     return group_means([row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
 
 
-def mean(groups: Mapping[str, float]) -> float:
-    """Mean over groups."""
-    return sum(groups.values()) / len(groups)
-
-
 def is_corrected(scores: Sequence[ObjectScore]) -> bool:
     """Whether the answers to a protocol were corrected, so that their curves say something."""
     return scores[0].protocol == CORRECTED
@@ -187,9 +189,9 @@ def _iou_after(turn: int) -> Callable[[ObjectScore], float]:
 def _click_figures(scores: Sequence[ObjectScore]) -> ClickFigures:
     best = [max(score.curve) for score in scores]
     return ClickFigures(
-        curve=tuple(mean(by_group(scores, _iou_after(turn))) for turn in range(len(scores[0].curve))),
-        noc85=mean(by_group(scores, clicks_to(GOOD))),
-        noc90=mean(by_group(scores, clicks_to(FINE))),
+        curve=tuple(mean_over_groups(by_group(scores, _iou_after(turn))) for turn in range(len(scores[0].curve))),
+        noc85=mean_over_groups(by_group(scores, clicks_to(GOOD))),
+        noc90=mean_over_groups(by_group(scores, clicks_to(FINE))),
         never85=sum(iou < GOOD for iou in best) / len(best),
         never90=sum(iou < FINE for iou in best) / len(best),
     )
@@ -197,10 +199,10 @@ def _click_figures(scores: Sequence[ObjectScore]) -> ClickFigures:
 
 def _volume_figures(scores: Sequence[VolumeScore]) -> VolumeFigures:
     return VolumeFigures(
-        dice=mean(by_group(scores, DICE)),
-        nsd=mean(by_group(scores, NSD)),
+        dice=mean_over_groups(by_group(scores, DICE)),
+        nsd=mean_over_groups(by_group(scores, NSD)),
         categories={
-            name: StructureFigures(dice=mean(by_group(own, DICE)), nsd=mean(by_group(own, NSD)))
+            name: StructureFigures(dice=mean_over_groups(by_group(own, DICE)), nsd=mean_over_groups(by_group(own, NSD)))
             for name, own in _by_category(scores).items()
         },
         volumes=len({score.volume for score in scores}),

@@ -1,6 +1,6 @@
 """Scores of masks, and how sure we are of their means."""
 
-from adapt.metrics.aggregate import Interval, bootstrap_interval, group_means
+from adapt.metrics.aggregate import Interval, bootstrap_interval, group_means, mean_over_groups
 from adapt.metrics.boundary import BoundaryScore, boundary_score
 from adapt.metrics.calibration import Bin, expected_error, reliability
 from adapt.metrics.clicks import clicks_to_reach
@@ -19,5 +19,6 @@ __all__ = [
     "group_means",
     "iou",
     "iou_of_counts",
+    "mean_over_groups",
     "reliability",
 ]

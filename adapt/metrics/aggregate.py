@@ -6,7 +6,7 @@ is a percentile bootstrap over groups (Efron and Tibshirani, An Introduction to 
 since objects of one patient are not independent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,11 @@ def group_means(
     for value, category, group in zip(values, categories, groups, strict=True):
         cells.setdefault(group, {}).setdefault(category, []).append(float(value))
     return {group: float(np.mean([np.mean(objects) for objects in cells[group].values()])) for group in sorted(cells)}
+
+
+def mean_over_groups(scores: Mapping[str, float]) -> float:
+    """The domain's score from those of its groups."""
+    return sum(scores.values()) / len(scores)
 
 
 def bootstrap_interval(scores: Sequence[float], *, samples: int, seed: int) -> Interval:

@@ -17,6 +17,7 @@ from scipy.spatial import KDTree
 
 Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 PERCENTILE = 95
 
 
@@ -48,8 +49,11 @@ def boundary_score(predicted: Mask, truth: Mask, *, spacing: tuple[float, ...], 
         diagonal = float(np.linalg.norm(np.multiply(truth.shape, spacing)))
         return BoundaryScore(nsd=0.0, hd95=diagonal)
     box = _bounding_box(predicted | truth)
-    borders = [np.argwhere(_border(mask[box])) for mask in (predicted, truth)]
-    to_other = [_distances(border, other, spacing) for border, other in zip(borders, reversed(borders), strict=True)]
+    borders = [_pixels(_border(mask[box])) for mask in (predicted, truth)]
+    scale = np.asarray(spacing)
+    to_other = [
+        _distances(border, other, scale, tolerance) for border, other in zip(borders, reversed(borders), strict=True)
+    ]
     within = sum(np.count_nonzero(distances <= tolerance) for distances in to_other)
     return BoundaryScore(
         nsd=within / sum(len(distances) for distances in to_other),
@@ -57,15 +61,35 @@ def boundary_score(predicted: Mask, truth: Mask, *, spacing: tuple[float, ...], 
     )
 
 
-def _distances(points: Indices, others: Indices, spacing: tuple[float, ...]) -> npt.NDArray[np.float64]:
-    """Distance of each of (N, D) pixels to the nearest of (M, D) others, by a tree of these.
+def _distances(points: Indices, others: Indices, scale: Floats, tolerance: float) -> Floats:
+    """Distance of each of (N, D) pixels to the nearest of (M, D) others; less, where that decides nothing.
 
-    Borders are few pixels, so this takes a tenth of the time of a distance transform, and none of its memory. The
-    distance is taken from whole steps: coordinates times spacing would put a distance of just the tolerance beyond it.
+    Borders are few pixels, so a tree of the others takes a tenth of the time of a distance transform, and none of its
+    memory. A pixel is looked up if it may lie within the tolerance, or if its distance may be one of the two that the
+    percentile lies between. All else is surely beyond the tolerance, and surely on one side of these two: of an answer
+    that is scattered over the image, that is most of it.
     """
-    _, nearest = KDTree(others * np.asarray(spacing)).query(points * np.asarray(spacing))
-    steps = points - others[nearest]
-    return np.asarray(np.linalg.norm(steps * np.asarray(spacing), axis=1))
+    outside = np.maximum(0, np.maximum(others.min(axis=0) - points, points - others.max(axis=0)))
+    distances = _length(outside, scale)  # to the box around the others: no distance is less
+    most = _length(points - others[len(others) // 2], scale)  # to one of them: no distance is more
+    rank = (len(points) - 1) * PERCENTILE // 100
+    following = min(rank + 1, len(points) - 1)
+    decides = (most >= np.partition(distances, rank)[rank]) & (distances <= np.partition(most, following)[following])
+    decides |= distances <= tolerance
+    tree = KDTree(others * scale, balanced_tree=False, compact_nodes=False)  # half the time to build
+    _, nearest = tree.query(points[decides] * scale)
+    distances[decides] = _length(points[decides] - others[nearest], scale)
+    return distances
+
+
+def _length(steps: Indices, scale: Floats) -> Floats:
+    """Of (N, D) steps in pixels. Coordinates times spacing would put a distance of just the tolerance beyond it."""
+    return np.asarray(np.linalg.norm(steps * scale, axis=1))
+
+
+def _pixels(mask: Mask) -> Indices:
+    """(N, D) indices of the pixels of a mask, in reading order."""
+    return np.stack(np.unravel_index(np.flatnonzero(mask), mask.shape), axis=1)
 
 
 def _bounding_box(mask: Mask) -> tuple[slice, ...]:

@@ -1,48 +1,59 @@
-"""The mean IoU of a validation that several processes share, exact however the samples are dealt out.
+"""The domain mIoU of a validation that several processes share, exact however the samples are dealt out.
 
-Each process keeps, of each sample, its key, the sum of its objects' IoUs and their number, all as int64: sums of
-integers do not depend on their order, so that one process and several give the same figure to the last bit. Samples are
-told apart by their keys, so one that was dealt out twice, as padding of the last batches, counts once.
+It is that of `aggregate`, by which the evaluation is headed: over objects, categories and groups. Each process keeps a
+row of int64 for each object. The rows of all processes are put into one order before a mean is taken, so that one
+process and several give the same figure to the last bit. Objects are told apart by sample and place, so a sample that
+was dealt out twice, as padding of the last batches, counts once.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-UNIT = 1 << 40
-"""IoUs are counted in steps of 1 / UNIT, finer than float32 for IoUs above 1e-5; 8 million perfect ones still fit."""
+from adapt.metrics.aggregate import group_means, mean_over_groups
+from adapt.samples import sample_key
 
 
 class GatheredMeanIou(Metric):
-    """Mean over all objects of all samples that any process has seen; NaN if there are none."""
+    """Mean over all objects, categories and groups that any process has seen; NaN if there are none."""
 
     full_state_update = False
-    samples: list[Tensor]
+    objects: list[Tensor]
+    """Each (N, 5) int64: key of the sample, place in it, keys of category and group, bits of the float64 IoU."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("samples", default=[], dist_reduce_fx="cat")
+        self.add_state("objects", default=[], dist_reduce_fx="cat")
         self._begin()
 
-    def update(self, ious: Tensor, object_valid: Tensor, sample_keys: Tensor) -> None:
-        """Add a batch.
+    def update(self, ious: npt.NDArray[np.float64], *, key: int, categories: Sequence[str], group: str) -> None:
+        """Add a sample.
 
         Args:
-            ious: (B, N) float32, 0 to 1.
-            object_valid: (B, N) bool; padding objects do not count.
-            sample_keys: (B,) int64, one a sample.
+            ious: of its N objects.
+            key: of the sample, see `sample_key`.
+            categories: N names.
+            group: patient, scene or slide.
         """
-        steps = torch.where(object_valid, (ious.float() * UNIT).round(), 0).long()
-        self.samples.append(torch.stack((sample_keys, steps.sum(1), object_valid.sum(1)), dim=1))
+        bits = np.asarray(ious, dtype=np.float64).view(np.int64).tolist()
+        rows = [
+            (key, place, sample_key(category), sample_key(group), iou)
+            for place, (category, iou) in enumerate(zip(categories, bits, strict=True))
+        ]
+        self.objects.append(torch.tensor(rows, dtype=torch.int64, device=self.device).reshape(-1, 5))
 
     def compute(self) -> Tensor:
         """Scalar float32."""
-        rows = torch.cat(self.samples) if isinstance(self.samples, list) else self.samples
-        rows = rows[rows[:, 0].argsort(stable=True)]
-        first = torch.ones(len(rows), dtype=torch.bool, device=rows.device)
-        first[1:] = rows[1:, 0] != rows[:-1, 0]
-        steps, objects = rows[first, 1:].sum(0).tolist()
-        return torch.tensor(steps / objects / UNIT if objects else float("nan"), device=rows.device)
+        rows = torch.cat(self.objects) if isinstance(self.objects, list) else self.objects
+        table = rows.cpu().numpy()
+        _, once = np.unique(table[:, :2], axis=0, return_index=True)  # in order of samples and places
+        categories, groups, ious = table[once, 2], table[once, 3], table[once, 4].copy().view(np.float64)
+        means = group_means(ious, [str(key) for key in categories], [str(key) for key in groups])
+        return torch.tensor(mean_over_groups(means) if means else float("nan"), device=rows.device)
 
     def reset(self) -> None:
         """Forget all samples."""
@@ -51,4 +62,4 @@ class GatheredMeanIou(Metric):
 
     def _begin(self) -> None:
         """A process without samples gathers an empty table: without one, torchmetrics would send another shape."""
-        self.samples.append(torch.empty(0, 3, dtype=torch.int64, device=self.device))
+        self.objects.append(torch.empty(0, 5, dtype=torch.int64, device=self.device))

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from adapt.evaluate import ObjectScore, Results, summarise
-from adapt.evaluate.headline import sentences, verdict
+from adapt.evaluate import ObjectScore, Results, Retention, summarise
+from adapt.evaluate.headline import forgetting_verdict, sentences, verdict
 
 
-def _results(gains: Mapping[str, list[float]], *, clicks: bool = False) -> Results:
+def _results(gains: Mapping[str, list[float]], *, clicks: bool = False, categories: str = "x") -> Results:
     """One object in each of as many groups as there are gains; untouched has 0.4 everywhere."""
     return summarise(
         [
@@ -17,7 +17,7 @@ def _results(gains: Mapping[str, list[float]], *, clicks: bool = False) -> Resul
                 protocol="clicks" if clicks else protocol,
                 sample_id=f"p{number}",
                 index=0,
-                category="liver",
+                category=categories[number % len(categories)],
                 group=f"p{number}",
                 pixels=10,
                 answer_pixels=10,
@@ -63,8 +63,30 @@ def test_the_verdict_follows_the_intervals(gains: Mapping[str, list[float]], exp
 def test_a_sentence_says_from_what_to_what_and_how_sure() -> None:
     assert sentences(_results({"box": [0.2, 0.2]})) == [
         "With a box, an answer overlaps the truth by 0.600 on average (mIoU), untouched by 0.400: 0.200 more, between "
-        "+0.200 and +0.200 with 95 % confidence over 2 groups."
+        "+0.200 and +0.200 with 95 % confidence over 2 groups. 2 of 2 groups gained."
     ]
+
+
+def test_a_sentence_says_for_whom() -> None:
+    (sentence,) = sentences(_results({"box": [0.3, -0.1, 0.0, 0.1]}, categories="ab"))
+    assert sentence.endswith("2 of 4 groups gained, a most (+0.150), b least (+0.000).")
+
+
+@pytest.mark.parametrize(
+    ("gains", "expected"),
+    [
+        ({"box": UP}, "On general images nothing was forgotten: the model is better there as well."),
+        ({"box": DOWN, "one_click": DOWN}, "On general images the model forgot some of what it could do."),
+        ({"box": EITHER}, "On general images no loss can be told from chance."),
+        (
+            {"box": DOWN, "one_click": EITHER},
+            "On general images the tuned model is worse (box), not to be told apart (one click).",
+        ),
+        ({"box": [-0.2]}, "One group of general images cannot say whether something was forgotten."),
+    ],
+)
+def test_what_was_forgotten_follows_the_intervals(gains: Mapping[str, list[float]], expected: str) -> None:
+    assert forgetting_verdict(Retention("adapt:shapes_folder", _results(gains))) == expected
 
 
 def test_a_gain_that_may_be_chance_is_called_so() -> None:

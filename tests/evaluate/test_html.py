@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from adapt.evaluate import ObjectScore, ReportFacts, summarise, write_report
+from adapt.evaluate import ObjectScore, ReportFacts, Retention, summarise, write_report
 from adapt.evaluate.gallery import Picture
 
 SCRIPT = "<script>alert(1)</script>"
@@ -17,6 +17,7 @@ VOID = {"meta", "img", "br", "hr", "input", "link"}
 FACTS = ReportFacts(
     title="ct_quick: 2025-01-02",
     description="Abdominal CT of 16 patients",
+    cost="312 s of training on cpu, 4,058,340 trainable parameters",
     lines=[("data", "16 volumes"), ("split", "12 / 2 / 2 groups")],
     curves={"training loss": [(1.0, 0.9), (2.0, 0.4), (3.0, 0.3)], "validation mIoU": [(1.0, 0.5)]},
     recipe="model:\n  checkpoint: adapt:tiny  # <tiny> & quick\n",
@@ -96,9 +97,17 @@ def _picture(folder: Path, text: str = "liver in a/s1") -> Picture:
 
 
 def _report(
-    folder: Path, scores: list[ObjectScore], *, pictures: list[Picture] | None = None, facts: ReportFacts = FACTS
+    folder: Path,
+    scores: list[ObjectScore],
+    *,
+    pictures: list[Picture] | None = None,
+    facts: ReportFacts = FACTS,
+    general: list[ObjectScore] | None = None,
+    general_name: str = "adapt:shapes_folder",
 ) -> tuple[str, Page]:
     results = summarise(scores, bootstrap_samples=100, seed=0)
+    if general is not None:
+        results = replace(results, retention=Retention(general_name, summarise(general, bootstrap_samples=100, seed=0)))
     write_report(folder / "report.html", results=results, pictures=pictures or [], facts=facts)
     text = (folder / "report.html").read_text(encoding="utf-8")
     return text, Page(text)
@@ -125,17 +134,18 @@ def test_every_text_is_escaped(tmp_path: Path) -> None:
     facts = ReportFacts(
         title=SCRIPT,
         description=SCRIPT,
+        cost=SCRIPT,
         lines=[(SCRIPT, SCRIPT)],
         curves={f'"{SCRIPT}': [(1.0, 0.1), (2.0, 0.2)]},
         recipe=SCRIPT,
     )
     scores = _scores("base", "tuned", category=SCRIPT, sample_id=SCRIPT)
     pictures = [_picture(tmp_path, text=f'" onerror="alert(1)" {SCRIPT}')]
-    text, page = _report(tmp_path, scores, pictures=pictures, facts=facts)
+    text, page = _report(tmp_path, scores, pictures=pictures, facts=facts, general=scores, general_name=SCRIPT)
     assert "<script" not in text
     assert page.count("script") == 0
     assert not any(key.startswith("on") for _, attributes in page.tags for key in attributes)
-    assert "".join(page.texts).count(SCRIPT) >= 8  # and all of it can be read
+    assert "".join(page.texts).count(SCRIPT) >= 10  # and all of it can be read
 
 
 def test_figures_of_every_model_are_in_the_table(tmp_path: Path) -> None:
@@ -233,6 +243,29 @@ def test_the_answer_in_plain_words_comes_first(tmp_path: Path) -> None:
     assert "Tuning made the model better." in page.texts
     text = "".join(page.texts)
     assert text.index("Tuning made the model better.") < text.index("Domain mIoU")
+
+
+def test_what_was_forgotten_stands_before_the_first_table(tmp_path: Path) -> None:
+    swapped = {"base": "tuned", "tuned": "base"}
+    worse = [replace(score, model=swapped[score.model]) for score in _scores("base", "tuned")]
+    _, page = _report(tmp_path, _scores("base", "tuned"), general=worse)
+    text = "".join(page.texts)
+    said = "On general images the model forgot some of what it could do."
+    assert text.index("Tuning made the model better.") < text.index(said) < text.index("Domain mIoU")
+    assert text.index("-0.350 (-0.400 to -0.300)") < text.index("Domain mIoU")
+    assert ["one click", "0.750", "0.400", "-0.350", "-0.400 to -0.300"] in page.rows
+    assert "adapt:shapes_folder, 2 images" in text
+
+
+def test_what_was_not_measured_is_not_spoken_of(tmp_path: Path) -> None:
+    text, page = _report(tmp_path, _scores("base"), facts=replace(FACTS, cost=""))
+    assert "general images" not in text and not any("Cost" in part for part in page.texts)
+
+
+def test_the_cost_stands_before_the_first_table(tmp_path: Path) -> None:
+    _, page = _report(tmp_path, _scores("base", "tuned"))
+    text = "".join(page.texts)
+    assert text.index(f"Cost: {FACTS.cost}.") < text.index("Domain mIoU")
 
 
 def test_without_pictures_and_curves_their_headings_are_left_out(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from adapt.evaluate import Measures, ObjectScore, score_samples, scoring
+from adapt import protocols
+from adapt.evaluate import Measures, ObjectScore, score_samples
 from adapt.formats import decode_masks
 from adapt.prompts import Prompts
 from adapt.samples import Sample
@@ -274,7 +275,7 @@ def test_decoding_in_chunks_gives_the_same_scores(
     stub, sample = _many()
     (whole,) = score_samples([sample], {"base": stub}, protocols=[protocol], **GIVEN)
     stub.decoded.clear()
-    monkeypatch.setattr(scoring, "CHUNK_PIXELS", pixels)
+    monkeypatch.setattr(protocols, "CHUNK_PIXELS", pixels)
     (scores,) = score_samples([sample], {"base": stub}, protocols=[protocol], **GIVEN)
     assert scores == whole
     if protocol == "one_click" or pixels == 1:
@@ -296,7 +297,7 @@ def test_a_large_model_frame_bounds_the_chunk_too(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(stub, "decode", decode)
     list(score_samples([sample], {"base": stub}, protocols=["one_click"], **GIVEN))
     assert sum(decoded) == 16
-    assert max(decoded) * 3 * 1024 * 1024 <= scoring.CHUNK_PIXELS
+    assert max(decoded) * 3 * 1024 * 1024 <= protocols.CHUNK_PIXELS
 
 
 # ----------------------------------------------------------------------------------------- as it streams

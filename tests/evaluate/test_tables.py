@@ -11,8 +11,8 @@ from rich.console import Console
 
 from adapt.errors import RunError
 from adapt.evaluate import ObjectScore, Results, VolumeScore, print_table, summarise, write_tables
-from adapt.evaluate.protocols import PROTOCOLS
 from adapt.evaluate.tables import TITLES, warnings
+from adapt.protocols import PROTOCOLS
 
 IOUS = {"base": (0.61249, 0.3), "tuned": (0.81251, 0.7)}
 # Means 0.456245 and 0.756255, gain 0.30001. Of two groups the bounds are the groups themselves.

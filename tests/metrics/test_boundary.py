@@ -89,12 +89,21 @@ def test_a_distance_of_just_the_tolerance_is_within_it_wherever_it_lies(step: fl
 
 @pytest.mark.parametrize("shape", [(30, 40), (8, 14, 12)])
 def test_distances_are_those_of_a_distance_transform(shape: tuple[int, ...]) -> None:
-    """To the last bit, also where blobs touch the edge or fill the image but a pixel."""
+    """To the last bit, also where blobs touch the edge or fill the image but a pixel, or answers are scattered."""
     spacing = (2.5, 0.7, 0.3)[: len(shape)]
     full = np.ones(shape, dtype=bool)
     full[(0,) * len(shape)] = False
-    for seed in range(6):
-        predicted, truth = _blob(seed, shape), full if seed == 5 else _blob(seed + 50, shape, share=0.4)
+    scattered = np.random.default_rng(0).random(shape) < 0.3
+    small = np.zeros(shape, dtype=bool)
+    small[tuple(slice(size // 3, size // 2) for size in shape)] = True
+    pairs = [(_blob(seed, shape), _blob(seed + 50, shape, share=0.4)) for seed in range(5)]
+    for predicted, truth in [
+        *pairs,
+        (_blob(5, shape), full),
+        (scattered, small),
+        (small, scattered),
+        (scattered, full),
+    ]:
         borders = [mask & ~ndimage.binary_erosion(mask) for mask in (predicted, truth)]
         distances = [
             ndimage.distance_transform_edt(~other, sampling=spacing)[border]

@@ -1,9 +1,13 @@
-"""A validation that processes share gives the figure of one process to the last bit."""
+"""A validation that processes share gives the domain mIoU of one process to the last bit."""
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+import pandas
 import pytest
 import torch
 from torch import Tensor, distributed, multiprocessing
@@ -22,21 +26,32 @@ Deal = list[list[int]]
 """The samples of each process."""
 
 
-def _ious() -> tuple[Tensor, Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    ious = torch.rand(SAMPLES, OBJECTS, generator=generator)
-    valid = torch.rand(SAMPLES, OBJECTS, generator=generator) > 0.3
-    valid[:, 0] = True
-    return ious, valid, torch.randperm(1 << 20, generator=generator)[:SAMPLES]
+@dataclass(frozen=True)
+class Scored:
+    ious: npt.NDArray[np.float64]
+    key: int
+    categories: list[str]
+    group: str
+
+
+def _scored() -> list[Scored]:
+    """Samples of up to three objects, of few groups and categories, which are not equally frequent."""
+    random = np.random.default_rng(0)
+    keys = random.permutation(1 << 20)[:SAMPLES].tolist()
+    samples = []
+    for key in keys:
+        count = int(random.integers(1, OBJECTS + 1))
+        categories = random.choice(["liver", "spleen", "vessel"], size=count, p=[0.7, 0.2, 0.1]).tolist()
+        group = f"p{int(random.integers(5)) * int(random.integers(5))}"
+        samples.append(Scored(random.random(count), key, categories, group))
+    return samples
 
 
 def _updated(samples: list[int]) -> GatheredMeanIou:
-    """After these samples, in batches of 4."""
-    metric = GatheredMeanIou()
-    ious, valid, keys = _ious()
-    for start in range(0, len(samples), 4):
-        index = samples[start : start + 4]
-        metric.update(ious[index], valid[index], keys[index])
+    metric, scored = GatheredMeanIou(), _scored()
+    for number in samples:
+        sample = scored[number]
+        metric.update(sample.ious, key=sample.key, categories=sample.categories, group=sample.group)
     return metric
 
 
@@ -52,7 +67,7 @@ def _batch(number: int) -> Batch:
         object_valid=masks.flatten(2).any(2),
         sample_keys=torch.tensor([1000 - number]),
         categories=(("a", "b")[: int(masks.flatten(2).any(2).sum())],),
-        groups=("g",),
+        groups=("g",) if number else ("h",),
         sample_ids=(str(number),),
         spacings=torch.ones(1, 2),
     )
@@ -71,7 +86,7 @@ def _validated(samples: list[int]) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         for number in samples:
             task.validation_step(_batch(number), 0)
-    return task.click_iou.compute(), task.box_iou.compute()
+    return task.miou_one_click.compute(), task.miou_box.compute()
 
 
 def _process(rank: int, deals: dict[str, Deal], images: Deal, folder: Path) -> None:
@@ -115,10 +130,14 @@ def test_two_processes_equal_one_to_the_last_bit(tmp_path: Path) -> None:
         assert torch.equal(found["box"], box)
 
 
-def test_the_figure_is_the_mean_over_objects() -> None:
-    ious, valid, _ = _ious()
-    found = _updated(list(range(SAMPLES))).compute()
-    assert float(found) == pytest.approx(float(ious[valid].double().mean()), abs=1e-7)
+def test_the_figure_is_the_mean_over_objects_then_categories_then_groups() -> None:
+    table = pandas.DataFrame(
+        [(s.group, name, iou) for s in _scored() for name, iou in zip(s.categories, s.ious.tolist(), strict=True)],
+        columns=["group", "category", "iou"],
+    )
+    expected = table.groupby(["group", "category"]).iou.mean().groupby("group").mean().mean()
+    assert abs(expected - table.iou.mean()) > 1e-3  # else the test could not tell the two means apart
+    assert float(_updated(list(range(SAMPLES))).compute()) == pytest.approx(float(expected), abs=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +152,7 @@ def test_a_new_epoch_begins_without_samples() -> None:
     metric = _updated([1, 2, 3])
     metric.compute()
     metric.reset()
-    metric.update(torch.tensor([[0.25, 0.9]]), torch.tensor([[True, False]]), torch.tensor([7]))
+    metric.update(np.array([0.25]), key=7, categories=["liver"], group="p0")
     assert metric.compute() == 0.25
 
 

@@ -7,7 +7,7 @@ Sofiiuk et al., 2022). The candidate of highest predicted IoU is the answer (mos
 true IoU is what a user would have chosen (oracle).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,16 +30,17 @@ from adapt.prompts import (
     point_prompts,
     tight_boxes,
 )
-from adapt.samples import Sample, sample_key
 from adapt.segmenters import ImageFeatures, PromptableSegmenter
 
+CHUNK_PIXELS = 40_000_000
+"""Candidate pixels of the image frame that are decoded at once; bounds the memory, down to one object at a time."""
 JITTER, JITTER_MAX = 0.1, 20.0
 """Of a jittered box (SAM, appendix A): standard deviation as a share of the side, largest shift in pixels at 1024."""
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What is known of a sample's N objects, found once for all models and protocols; image frame.
+    """What is known of an image's N objects, found once for all models and protocols; image frame.
 
     Attributes:
         masks: (N, H, W) bool, on the device of the models.
@@ -58,19 +59,25 @@ class Truth:
     keys: Tensor
 
 
-def truth_of(sample: Sample, device: torch.device) -> Truth:
-    """What is known of a sample, with its masks on `device`."""
-    masks = torch.from_numpy(sample.masks)
-    boxes = tight_boxes(masks)
-    pixels = _count(masks)
+def truth_of(masks: npt.NDArray[np.bool_], key: int, device: torch.device) -> Truth:
+    """What is known of an image, with its masks on `device`.
+
+    Args:
+        masks: (N, H, W) bool, none empty.
+        key: of the sample, from which what is drawn comes; see `sample_key`.
+        device: where the models are.
+    """
+    of_objects = torch.from_numpy(masks)
+    boxes = tight_boxes(of_objects)
+    pixels = _count(of_objects)
     box_areas = (boxes[:, 2:] - boxes[:, :2] + 1).prod(1).double().numpy()
     return Truth(
-        masks=masks.to(device),
-        points=torch.from_numpy(center_points(sample.masks)),
+        masks=of_objects.to(device),
+        points=torch.from_numpy(center_points(masks)),
         boxes=boxes,
         pixels=pixels,
         box_ious=pixels / box_areas,
-        keys=object_keys(draw_keys(torch.tensor([sample_key(sample.sample_id)]), seed=0, epoch=0), len(boxes))[0],
+        keys=object_keys(draw_keys(torch.tensor([key]), seed=0, epoch=0), len(boxes))[0],
     )
 
 
@@ -153,6 +160,30 @@ class Answers:
 
 
 def answers_of(
+    model: PromptableSegmenter, features: ImageFeatures, truth: Truth, *, how: Protocol, clicks: int
+) -> Iterator[tuple[slice, Answers]]:
+    """Prompt all objects of an image, as many at a time as `CHUNK_PIXELS` allows, and correct if the protocol does.
+
+    Args:
+        model: in eval mode.
+        features: of the image.
+        truth: of the image.
+        how: see `Protocol`.
+        clicks: how many, if the protocol corrects.
+
+    Yields:
+        Some of the objects, in their order, and their answers.
+    """
+    objects, height, width = truth.masks.shape
+    frame = Frame(height, width, model.spec.image_size)
+    candidates = model.spec.candidates if how.multimask else 1
+    chunk = max(1, CHUNK_PIXELS // (candidates * max(height * width, frame.size**2)))
+    for start in range(0, objects, chunk):
+        part = slice(start, start + chunk)
+        yield part, _answers(model, features, truth, part, frame, how=how, clicks=clicks)
+
+
+def _answers(
     model: PromptableSegmenter,
     features: ImageFeatures,
     truth: Truth,
@@ -162,17 +193,6 @@ def answers_of(
     how: Protocol,
     clicks: int,
 ) -> Answers:
-    """Prompt some objects of an image, and correct the answers if the protocol does.
-
-    Args:
-        model: in eval mode.
-        features: of the image.
-        truth: of the image.
-        part: the objects.
-        frame: of the image.
-        how: see `Protocol`.
-        clicks: how many, if the protocol corrects.
-    """
     device = truth.masks.device
     wanted, pixels = truth.masks[part], truth.pixels[part, None]
     prompts = how.prompts(truth, part, frame).to(device)
