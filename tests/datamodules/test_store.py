@@ -2,12 +2,14 @@
 
 import io
 import os
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from rich.console import Console
@@ -294,6 +296,30 @@ def test_any_row_can_be_read_at_any_time(tmp_path: Path) -> None:
     store = _open(Counted(tmp_path, samples).source, tmp_path / "cache")
     for index in (3, 0, 3, 1, 2, 0):
         _assert_same(store.sample(index), samples[index])
+
+
+def test_a_pickled_store_is_its_folder(tmp_path: Path, counted: Counted) -> None:
+    store = _open(counted.source, tmp_path / "cache")
+    pickled = pickle.dumps(store)
+    assert len(pickled) < 1000  # no row goes through the pipe to a worker
+    again = pickle.loads(pickled)
+    assert (again.facts, again.groups, again.folder) == (store.facts, store.groups, store.folder)
+    _assert_same(again.sample(1), store.sample(1))
+
+
+def test_only_the_chosen_objects_are_read(tmp_path: Path, counted: Counted) -> None:
+    store = _open(counted.source, tmp_path / "cache")
+    whole = store.sample(0)
+    asked: list[tuple[str, int]] = []
+
+    def choose(sample_id: str, count: int) -> npt.NDArray[np.int64]:
+        asked.append((sample_id, count))
+        return np.array([1])
+
+    part = store.sample(0, choose=choose)
+    assert asked == [("p1/0", 2)]
+    np.testing.assert_array_equal(part.masks, whole.masks[1:])
+    assert (part.categories, part.cut) == (("spleen",), (False,))
 
 
 class Rows(Dataset[torch.Tensor]):
