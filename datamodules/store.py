@@ -96,14 +96,18 @@ class Store:
 
 
 def store_key(source: Source, settings: dict[str, object]) -> str:
-    """Hash of the version, the settings, and path, size and time of change of every input."""
-    stamps = []
+    """Hash of the version, the settings, and path, size and time of change of every input.
+
+    An input that is not there, such as a link to a disk that is not mounted, is left to the case that reads it.
+    """
+    stamps: list[list[object]] = []
     for path in source.inputs:
         try:
             facts = path.stat()
         except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror}); mount its disk, or remove the link") from None
-        stamps.append([str(path.resolve()), facts.st_size, facts.st_mtime_ns])
+            stamps.append([str(path), error.errno, 0])
+        else:
+            stamps.append([str(path.resolve()), facts.st_size, facts.st_mtime_ns])
     text = json.dumps([VERSION, settings, source.version, sorted(stamps)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
@@ -175,6 +179,7 @@ def _make(source: Source, folder: Path, *, console: Console, on_error: str, work
     stems, errors = make_parts(source.cases, parts, workers=workers, console=console)
     found = [read_facts(stem) for stem in stems]
     errors += [error for part in found for error in part.errors]
+    errors = list(dict.fromkeys(errors))  # a scene is read by several cases
     _refuse(source, found, errors, skip=on_error == "skip")
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:

@@ -273,12 +273,20 @@ def test_a_cache_that_cannot_be_written_is_told_with_the_setting(tmp_path: Path,
     assert counted.reads == 0  # told before an hour of reading
 
 
-def test_an_input_that_vanished_is_told(tmp_path: Path, counted: Counted) -> None:
-    # A link to a disk that is not mounted is listed in the folder, and cannot be read.
-    (tmp_path / "link.nii").symlink_to(tmp_path / "unmounted" / "scan.nii")
+def test_an_input_that_comes_back_makes_a_new_store(tmp_path: Path, counted: Counted) -> None:
+    # A link to a disk that is not mounted is listed in the folder, and cannot be read: its case says so.
+    (tmp_path / "link.nii").symlink_to(tmp_path / "unmounted.nii")
     source = Source(inputs=[counted.file, tmp_path / "link.nii"], cases=counted.source.cases)
-    with pytest.raises(DataError, match=r"link\.nii"):
-        _open(source, tmp_path / "cache")
+    first = _open(source, tmp_path / "cache")
+    (tmp_path / "unmounted.nii").write_bytes(b"scan")
+    assert _open(source, tmp_path / "cache").folder != first.folder
+
+
+def test_an_error_of_several_cases_is_told_once(tmp_path: Path) -> None:
+    cases = [partial(_refuse, "scene.tif: cut short"), partial(_refuse, "scene.tif: cut short")]
+    with pytest.raises(DataError) as caught:
+        _open(Source(inputs=[], cases=cases), tmp_path / "cache")
+    assert str(caught.value).count("scene.tif") == 1
 
 
 def test_colleagues_can_read_a_shared_cache(tmp_path: Path, counted: Counted) -> None:
