@@ -4,6 +4,9 @@ Everything that `adapt` raises on purpose derives from `AdaptError`. The command
 message alone and ends with `exit_code`; `--debug` adds the traceback.
 """
 
+NO_FILE = "no such file; if it is a link, mount the disk that it leads to, or remove it"
+"""Of a file that its folder lists."""
+
 
 class AdaptError(Exception):
     """Something the user can mend; the message says how."""

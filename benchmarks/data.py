@@ -3,23 +3,23 @@
     python benchmarks/data.py [--recipe medical_mr data.root=scans]     rates, side by side
     python benchmarks/data.py --large ct | geotiff                      memory while a large file is prepared
 
-Without a recipe, the generated data of every domain is measured. `sources` reads each case once, in order, as
-preparing does; `random` reads the case of a sample for each sample in random order, as training without a store
-would; `store` reads the same samples from the store in random order. Each is the median of three passes. What bounds
-the store: for small images the fixed cost of a row (0.1 ms of Python and Arrow), for large ones copying the image
-and clearing the masks, which is the speed of memory.
+Without a recipe, the generated data of every domain is measured. `in order` reads each case once and takes its samples
+one after the other, as preparing does; `at random` reads the case of a sample for each sample in random order, as
+training without a store would. Each is read of the sources and of the store, in the same order, in turns, and is the
+best of five passes or more. What bounds the store: for small images the fixed cost of a row (Arrow's columns, checks),
+for large ones copying the image and clearing the masks, which is the speed of memory.
 """
 
 import argparse
 import os
 import platform
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -40,19 +40,25 @@ GENERATED = {
     "hub_dataset": "adapt:shapes_hub",
 }
 LARGE_SIDE, LARGE_SLICES = 20_000, 512
-PASSES, SAMPLES = 3, 200
+COLUMNS = (
+    *("recipe", "samples", "prepared", "sources in order", "store", "sources at random", "store"),
+    *("loader", "2 workers", "ratio in order", "at random"),
+)
+PASSES, SECONDS, SAMPLES = 5, 3.0, 20
 LIMITS = {"ct": 2000, "geotiff": 1500}
 """MiB that preparing may take."""
 
 
-def rate(work: Callable[[], int]) -> float:
-    """Items a second: median of some passes."""
-    rates = []
-    for _ in range(PASSES):
-        begun = time.perf_counter()
-        count = work()
-        rates.append(count / (time.perf_counter() - begun))
-    return statistics.median(rates)
+def rates(*works: Callable[[], int]) -> list[float]:
+    """Items a second of each work: the best of some passes, which take turns; the others were disturbed."""
+    found: list[list[float]] = [[] for _ in works]
+    begun = time.perf_counter()
+    while len(found[0]) < PASSES or time.perf_counter() - begun < SECONDS:
+        for passes, work in zip(found, works, strict=True):
+            start = time.perf_counter()
+            count = work()
+            passes.append(count / (time.perf_counter() - start))
+    return [max(passes) for passes in found]
 
 
 def read_sources(source: Source) -> int:
@@ -63,14 +69,13 @@ def read_sources(source: Source) -> int:
 def read_at_random(source: Source, order: list[int], case_of: list[int]) -> int:
     """Read the case of each sample until the sample comes."""
     for row in order:
-        place = row - case_of.index(case_of[row])
-        for number, _ in enumerate(source.cases[case_of[row]]().samples):
-            if number == place:
-                break
+        case = source.cases[case_of[row]]()
+        next(islice(case.samples, row - case_of.index(case_of[row]), None))
+        case.samples = ()  # the rest is let go at once, and with it the file
     return len(order)
 
 
-def read_store(store: Store, order: list[int]) -> int:
+def read_store(store: Store, order: Sequence[int]) -> int:
     """Read samples of the store."""
     for row in order:
         store.sample(row)
@@ -86,19 +91,16 @@ def measure(name: str, overrides: list[str], folder: Path, console: Console) -> 
     begun = time.perf_counter()
     store = build.make_store(recipe, console)
     prepared = len(store.rows) / (time.perf_counter() - begun)
-    in_order = rate(lambda: read_sources(source))
-    at_random = rate(lambda: read_at_random(source, order[:20], case_of))
-    stored = rate(lambda: read_store(store, order))
+    in_order = rates(lambda: read_sources(source), lambda: read_store(store, range(len(case_of))))
+    at_random = rates(lambda: read_at_random(source, order, case_of), lambda: read_store(store, order))
     loaders = [loader_rate(recipe, store, workers=workers) for workers in (0, 2)]
-    figures = [prepared, in_order, at_random, stored]
     height, width = store.rows[0]["height"], store.rows[0]["width"]
     objects = store.facts.objects / store.facts.samples
     return [
         name,
         f"{len(store.rows)} of {height} x {width}, {objects:.0f} objects",
-        *(f"{figure:,.0f}" for figure in figures),
-        f"{stored / in_order:.1f} / {stored / at_random:.1f}",
-        *(f"{figure:,.0f}" for figure in loaders),
+        *(f"{figure:,.0f}" for figure in (prepared, *in_order, *at_random, *loaders)),
+        *(f"{stored / read:.1f}" for read, stored in (in_order, at_random)),
     ]
 
 
@@ -113,7 +115,7 @@ def loader_rate(recipe: Recipe, store: Store, *, workers: int) -> float:
         return sum(len(batch.sample_ids) for batch in loader)
 
     epoch()  # the workers start
-    return rate(epoch)
+    return rates(epoch)[0]
 
 
 def write_large_ct(folder: Path) -> list[str]:
@@ -209,9 +211,8 @@ def main() -> None:
             console.print(f"limit {LIMITS[options.large]} MiB")
             return
         table = Table(title="Samples a second")
-        names = ("recipe", "samples", "prepared", "sources", "random", "store", "store / sources, random")
-        for column in (*names, "loader, 0 workers", "2 workers"):
-            table.add_column(column, justify="left" if column in names[:2] else "right")
+        for column in COLUMNS:
+            table.add_column(column, justify="left" if column in COLUMNS[:2] else "right")
         chosen = {options.recipe: ""} if options.recipe else GENERATED
         for name, root in chosen.items():
             overrides = options.overrides if options.recipe else [f"data.root={root}"]

@@ -1,5 +1,6 @@
 """2D images with COCO instance annotations; instances may overlap."""
 
+import os
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -7,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from adapt.datamodules.objects import large_objects
-from adapt.datamodules.pairing import case_group, existing_folder
+from adapt.datamodules.pairing import case_group, existing_folder, refuse
 from adapt.datamodules.source import Case, Source, one_image
 from adapt.errors import DataError
 from adapt.formats import CocoImage, rasterise, read_coco, read_image
 from adapt.recipe import CocoData
+from adapt.wording import counted, listed
 
 
 def coco_source(settings: CocoData, root: Path) -> Source:
@@ -29,26 +31,32 @@ def coco_source(settings: CocoData, root: Path) -> Source:
     if unknown:
         has = ", ".join(sorted(known)) or "none"
         raise DataError(f"data.categories: no annotation of {', '.join(unknown)} in {annotations}; it has {has}")
-    names = [image.file_name for image in images]
-    paths = [folder / name for name in names]
-    faults = {
-        "are listed twice; give each its own file_name": sorted(
-            name for name, count in Counter(names).items() if count > 1
-        ),
-        "lie outside the image folder; set data.image_folder": [
-            str(p) for p in paths if not p.resolve().is_relative_to(folder.resolve())
-        ],
-        "are missing; set data.image_folder, or remove them from the file": [
-            str(path) for path in paths if not path.is_file()
-        ],
-    }
-    for what, found in faults.items():
-        if found:
-            raise DataError(f"{annotations}: {len(found)} images {what}: {', '.join(found[:5])}")
+    times = Counter(image.file_name for image in images)
+    faults = {name: fault for name, count in times.items() if (fault := _fault(name, count, folder)) is not None}
+    if faults and settings.on_error == "fail":
+        told = listed([f"{name} {fault}" for name, fault in faults.items()])
+        raise DataError(f"{annotations}: {counted(len(faults), 'image')} cannot be used: {told}")
     return Source(
-        inputs=[annotations, *paths],
-        cases=[partial(read_case, image, path, settings=settings) for image, path in zip(images, paths, strict=True)],
+        inputs=[annotations, *(folder / name for name in times)],
+        cases=[
+            *(partial(refuse, f"{annotations}: image {name} {fault}") for name, fault in faults.items()),
+            *(
+                partial(read_case, image, folder / image.file_name, settings=settings)
+                for image in images
+                if image.file_name not in faults
+            ),
+        ],
     )
+
+
+def _fault(name: str, times: int, folder: Path) -> str | None:
+    """What is wrong with an image of the file before it is read."""
+    path = Path(os.path.normpath(folder / name))  # links stay as they are: whoever made them may lead out of the folder
+    if not path.is_relative_to(os.path.normpath(folder)):
+        return "lies outside of the image folder (set data.image_folder)"
+    if times > 1:
+        return "is listed more than once (give each its own file_name)"
+    return None if path.is_file() else "is missing (set data.image_folder, or remove it from the file)"
 
 
 def read_case(annotated: CocoImage, path: Path, *, settings: CocoData) -> Case:

@@ -34,7 +34,7 @@ SCHEMA = pa.schema(
         "width": pa.int32(),
         "channels": pa.int32(),
         "boxes": pa.list_(pa.list_(pa.int32(), 4)),  # top, left, height, width
-        "masks": pa.list_(pa.binary()),  # run-length counts inside the boxes
+        "masks": pa.list_(pa.binary()),  # bits inside the boxes
         "categories": pa.list_(pa.string()),
         "cut": pa.list_(pa.bool_()),
         "group": pa.string(),

@@ -1,8 +1,8 @@
 """Prepared samples on disk: an Arrow file, memory mapped, made once and keyed by a hash of what went in.
 
-Images are raw uint8 (a single channel where all three are equal), masks are run-length encoded, so opening
-a store of any size takes no time and no memory. A store is written in a folder of its own that is renamed
-when it is complete: it is there whole, or not at all.
+Images are raw uint8 (a single channel where all three are equal), masks are bits inside their bounding boxes, so
+opening a store of any size takes no time and no memory. A store is written in a folder of its own that is renamed when
+it is complete: it is there whole, or not at all.
 """
 
 import hashlib
@@ -13,22 +13,22 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from datasets import Dataset
 from rich.console import Console
 
-from adapt.datamodules.prepare import PartFacts, join_parts, make_parts, read_facts
+from adapt.datamodules.prepare import SCHEMA, PartFacts, join_parts, make_parts, read_facts
 from adapt.datamodules.source import Source
 from adapt.errors import DataError
 from adapt.files import permissions
 from adapt.formats import decode_crops
 from adapt.samples import Sample
 
-VERSION = 5
+VERSION = 6
 """Raise it when what a store holds changes; older stores are then left alone and made anew."""
 DATA, FACTS = "data.arrow", "facts.json"
 LISTED_ERRORS = 20
@@ -50,21 +50,24 @@ class Facts:
 
 @dataclass(frozen=True, eq=False)
 class Store:
-    """An opened store.
+    """An opened store. What is pickled is its folder, so a worker maps the same file.
 
     Attributes:
         rows: memory-mapped data set, one row a sample; see `prepare.SCHEMA`.
-        arrow: the same as Arrow tables of a row, nothing of which is copied before it is asked for.
+        batches: the same, a batch a row: what one value takes from here is a tenth of what `rows` takes.
         facts: see `Facts`.
         groups: of each row.
         folder: where it lies.
     """
 
     rows: Dataset
-    arrow: Dataset
+    batches: Sequence[pa.RecordBatch]
     facts: Facts
     groups: tuple[str, ...]
     folder: Path
+
+    def __reduce__(self) -> tuple[Callable[[Path], "Store"], tuple[Path]]:
+        return _opened, (self.folder,)
 
     def sample(self, index: int, *, choose: Callable[[str, int], npt.NDArray[np.int64]] | None = None) -> Sample:
         """The sample of a row.
@@ -74,43 +77,37 @@ class Store:
             choose: sample id and number of objects to the objects to keep; the others are never decoded, which
                 is what makes an image with hundreds of objects affordable. All by default.
         """
-        row = self.arrow[index]
-
-        def value(name: str) -> Any:  # noqa: ANN401 - as the column has it
-            return row.column(name)[0].as_py()
-
-        count = len(row.column("masks")[0])
-        chosen = np.arange(count) if choose is None else choose(value("sample_id"), count)
-        height, width, channels = value("height"), value("width"), value("channels")
-        image = np.frombuffer(row.column("image")[0].as_buffer(), dtype=np.uint8).reshape(height, width, channels)
-
-        def picked(name: str) -> list[Any]:
-            entries = row.column(name)[0]
-            return [entries[int(i)].as_py() for i in chosen]
-
+        columns = dict(zip(SCHEMA.names, self.batches[index].columns, strict=True))
+        stored = columns.pop("image")[0].as_buffer()  # nothing of it is copied
+        values = {name: column.to_pylist()[0] for name, column in columns.items()}
+        height, width, channels, names = (values[name] for name in ("height", "width", "channels", "categories"))
+        chosen = range(len(names)) if choose is None else choose(values["sample_id"], len(names)).tolist()
+        boxes, masks = ([values[name][i] for i in chosen] for name in ("boxes", "masks"))
+        image = np.frombuffer(stored, dtype=np.uint8).reshape(height, width, channels)
         return Sample(
-            image=np.ascontiguousarray(np.broadcast_to(image, (height, width, 3))),
-            masks=decode_crops(picked("boxes"), picked("masks"), height=height, width=width),
-            categories=tuple(picked("categories")),
-            group=value("group"),
-            spacing=tuple(value("spacing")),
-            spacing_unit=value("spacing_unit"),
-            sample_id=value("sample_id"),
-            source=value("source"),
-            cut=tuple(picked("cut")) if len(row.column("cut")[0]) else (),
-            slice_of=value("slice_of") and tuple(value("slice_of").values()),
+            image=image if channels == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB),
+            masks=decode_crops(boxes, masks, height=height, width=width),
+            categories=tuple(names[i] for i in chosen),
+            spacing=tuple(values["spacing"]),
+            cut=tuple(values["cut"][i] for i in chosen) if values["cut"] else (),
+            slice_of=values["slice_of"] and tuple(values["slice_of"].values()),
+            **{name: values[name] for name in ("group", "spacing_unit", "sample_id", "source")},
         )
 
 
 def store_key(source: Source, settings: dict[str, object]) -> str:
-    """Hash of the version, the settings, and path, size and time of change of every input."""
-    stamps = []
+    """Hash of the version, the settings, and path, size and time of change of every input.
+
+    An input that is not there, such as a link to a disk that is not mounted, is left to the case that reads it.
+    """
+    stamps: list[list[object]] = []
     for path in source.inputs:
         try:
             facts = path.stat()
         except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror}); mount its disk, or remove the link") from None
-        stamps.append([str(path.resolve()), facts.st_size, facts.st_mtime_ns])
+            stamps.append([str(path), error.errno, 0])
+        else:
+            stamps.append([str(path.resolve()), facts.st_size, facts.st_mtime_ns])
     text = json.dumps([VERSION, settings, source.version, sorted(stamps)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
@@ -151,6 +148,10 @@ def open_or_make(
         raise DataError(
             f"cache folder {cache} cannot be written ({error.strerror}); set cache=/another/folder"
         ) from None
+    return _opened(folder)
+
+
+def _opened(folder: Path) -> Store:
     store = _open(folder)
     if store is None:
         raise DataError(f"the store {folder} cannot be read back; check the disk, or set cache=/another/folder")
@@ -168,7 +169,8 @@ def _open(folder: Path) -> Store | None:
         return None
     if len(rows) != facts.samples:
         return None
-    return Store(rows=rows, arrow=rows.with_format("arrow"), facts=facts, groups=tuple(rows["group"][:]), folder=folder)
+    groups = tuple(rows["group"][:])
+    return Store(rows=rows, batches=rows.data.to_batches(), facts=facts, groups=groups, folder=folder)
 
 
 def _make(source: Source, folder: Path, *, console: Console, on_error: str, workers: int) -> None:
@@ -177,6 +179,7 @@ def _make(source: Source, folder: Path, *, console: Console, on_error: str, work
     stems, errors = make_parts(source.cases, parts, workers=workers, console=console)
     found = [read_facts(stem) for stem in stems]
     errors += [error for part in found for error in part.errors]
+    errors = list(dict.fromkeys(errors))  # a scene is read by several cases
     _refuse(source, found, errors, skip=on_error == "skip")
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:

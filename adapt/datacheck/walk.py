@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from adapt.datamodules import Store
-from adapt.formats import decode_masks
+from adapt.formats import crops
 from adapt.frames import Frame, nearest_pixels
 from adapt.segmenters import SegmenterSpec
 
@@ -121,8 +121,8 @@ def image_of(row: Row) -> npt.NDArray[np.uint8]:
 
 def crops_of(row: Row) -> Iterator[tuple[tuple[int, int], npt.NDArray[np.bool_]]]:
     """(row, column) where each mask's bounding box begins, and what is in it, (h, w) bool."""
-    for (top, left, height, width), counts in zip(row["boxes"], row["masks"], strict=True):
-        yield (top, left), decode_masks([counts], height=height, width=width)[0]
+    for (top, left, _, _), mask in zip(row["boxes"], crops(row["boxes"], row["masks"]), strict=True):
+        yield (top, left), mask
 
 
 def _objects(row: Row, spec: SegmenterSpec | None) -> tuple[ObjectSummary, ...]:

@@ -1,12 +1,13 @@
 """Readers and writers, one file a format; pure, without Lightning. Errors name the file and the remedy."""
 
 from adapt.formats.coco import CocoImage, CocoObject, rasterise, read_coco
+from adapt.formats.crops import Box, crops, decode_crops, encode_crops
 from adapt.formats.dicom import read_dicom_series
 from adapt.formats.image import decode_image, decode_label_map, read_image, read_label_map
 from adapt.formats.intensity import integral, label_values, narrowest, percentile_range, to_uint8
 from adapt.formats.itk import read_itk, write_itk
 from adapt.formats.nifti import read_nifti, write_nifti
-from adapt.formats.rle import Box, decode_crops, decode_masks, encode_crops, encode_masks
+from adapt.formats.rle import decode_masks, encode_masks
 from adapt.formats.volume import Volume, normalise_orientation, same_geometry
 from adapt.formats.yolo import YoloObject, rasterise_outline, read_yolo_labels, read_yolo_names
 
@@ -16,6 +17,7 @@ __all__ = [
     "CocoObject",
     "Volume",
     "YoloObject",
+    "crops",
     "decode_crops",
     "decode_image",
     "decode_label_map",

@@ -74,7 +74,7 @@ def read_slice_headers(folder: Path) -> list[SliceHeader]:
     """
     slices, unreadable = [], []
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name == "DICOMDIR" or not path.is_file():
+        if path.name.startswith(".") or path.name == "DICOMDIR" or path.is_dir():
             continue
         header = _read_header(path)
         if header is not None:
@@ -120,8 +120,11 @@ def _read_header(path: Path) -> SliceHeader | None:
 
 
 def _begins_as_dicom(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:  # a link to a disk that is not mounted may be a slice
+        return True
 
 
 def _decode(slices: list[SliceHeader]) -> sitk.Image:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adapt import __version__
-from adapt.errors import DataError
+from adapt.errors import NO_FILE, DataError
 from adapt.files import write_file
 from adapt.formats.dicom import read_slice_headers
 from adapt.formats.extras import extra
@@ -82,7 +82,7 @@ def read_dicom_seg(path: Path, *, like: Volume) -> Segments:
             warnings.simplefilter("ignore")  # values that are not quite as the standard has them
             return _read(pydicom.dcmread(path), path, like)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
+        raise DataError(f"{path}: {NO_FILE}") from None
     except (OSError, EOFError, ValueError, AttributeError, LookupError, TypeError, RuntimeError) as error:
         raise DataError(f"{path}: cannot be read as DICOM SEG ({error}); export it again") from None
     except pydicom.errors.InvalidDicomError:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adapt.errors import DataError
+from adapt.errors import NO_FILE, DataError
 from adapt.files import write_file
 from adapt.formats.extras import extra
 from adapt.tiles import Tile
@@ -84,8 +84,8 @@ def open_geotiff(path: Path) -> Iterator[DatasetReader]:
             # No other driver: a .tif with the text of a virtual data set could name any file or address.
             dataset = rasterio.open(path, driver="GTiff")
     except RasterioError as error:
-        reason = "no such file" if not path.exists() else f"cannot be read as a GeoTIFF ({error})"
-        raise DataError(f"{path}: {reason}; copy or convert the file again") from None
+        reason = f"cannot be read as a GeoTIFF ({error}); copy or convert the file again"
+        raise DataError(f"{path}: {reason if path.exists() else NO_FILE}") from None
     with dataset:
         largest = max(rows * columns for rows, columns in dataset.block_shapes)
         if largest > MAX_BLOCK_PIXELS:
@@ -181,10 +181,10 @@ def _read(dataset: DatasetReader, tile: Tile, bands: Sequence[int]) -> tuple[npt
                 return values, np.ones(values.shape, dtype=bool)
             return values, dataset.read_masks(list(bands), window=window) > 0
     except RasterioError as error:
+        # The same of every tile, so that the scene is named once.
         raise DataError(
-            f"{dataset.name}: pixels from row {tile.top}, column {tile.left} cannot be read "
-            f"({error.__cause__ or error}); the file is damaged or cut short: copy it again"
-        ) from None
+            f"{dataset.name}: some pixels cannot be read, it is damaged or cut short; copy it again"
+        ) from error
 
 
 def sampled_percentiles(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from adapt.errors import DataError
+from adapt.errors import NO_FILE, DataError
 from adapt.formats.intensity import label_values, percentile_range, to_uint8
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -76,7 +76,7 @@ def _open(file: Path | BytesIO, source: str, max_pixels: int, *, lossless: bool 
             _check(image, source, max_pixels, lossless=lossless)
             return ImageOps.exif_transpose(image)
     except FileNotFoundError:
-        raise DataError(f"{source}: no such file") from None
+        raise DataError(f"{source}: {NO_FILE}") from None
     except (OSError, ValueError, TypeError, SyntaxError) as error:  # Pillow raises all of these
         reason = "not PNG, JPEG, TIFF, BMP or WebP" if isinstance(error, UnidentifiedImageError) else error
         reason = getattr(error, "strerror", None) or reason  # Is a directory, Permission denied

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from adapt.errors import DataError
+from adapt.errors import NO_FILE, DataError
 from adapt.files import write_file
 from adapt.formats.intensity import narrowest
 from adapt.formats.volume import Volume, checked_channel, normalise_orientation, refuse_larger
@@ -68,7 +68,7 @@ def read_itk(path: Path, *, channel: int | None = None, max_voxels: int | None =
         DataError: missing, unreadable, too large, not 3D, or with several components and none chosen.
     """
     if not path.is_file():
-        raise DataError(f"{path}: no such file")
+        raise DataError(f"{path}: {NO_FILE}")
     try:
         with quiet_itk():
             header = sitk.ImageFileReader()

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from nibabel.spatialimages import HeaderDataError
 
-from adapt.errors import DataError
+from adapt.errors import NO_FILE, DataError
 from adapt.files import write_file
 from adapt.formats.intensity import integer_type
 from adapt.formats.volume import Volume, checked_channel, normalise_orientation, refuse_larger
@@ -51,7 +51,7 @@ def read_nifti(path: Path, *, channel: int | None = None, max_voxels: int | None
             stored = _voxels(file, shape, kind)
             slope, intercept = header.get_slope_inter()
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
+        raise DataError(f"{path}: {NO_FILE}") from None
     except (HeaderDataError, OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read as NIfTI ({error}); copy or convert the file again") from None
     return normalise_orientation(_scaled(stored, slope or 1, intercept or 0), affine, source=path)

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 import numpy.typing as npt
 
-from adapt.errors import DataError
+from adapt.errors import NO_FILE, DataError
 from adapt.files import write_file
 from adapt.formats.extras import extra
 from adapt.formats.planes import PlaneReader, PlaneStack, array_reader, known_axes, micrometres, refuse_large
@@ -47,7 +47,7 @@ def _errors_are_raised(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
+        raise DataError(f"{path}: {NO_FILE}") from None
     except DataError:
         raise
     except Exception as error:  # damaged files make tifffile and its codecs raise nearly anything

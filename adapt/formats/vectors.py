@@ -114,7 +114,7 @@ def _refuse_other_content(path: Path) -> None:
         with path.open("rb") as file:
             start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        raise DataError(f"{path}: cannot be read ({error.strerror}); copy or export it again") from None
     if not start.startswith(expected):
         raise DataError(f"{path}: is no {path.suffix} file by its content; copy or export it again")
 

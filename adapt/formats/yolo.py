@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from adapt.errors import DataError
+from adapt.errors import NO_FILE, DataError
 from adapt.formats.coco import rasterise
 
 ROUNDING = 1e-3
@@ -38,7 +38,7 @@ def read_yolo_labels(path: Path, names: Mapping[int, str]) -> list[YoloObject]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()  # editors of Windows begin with a byte order mark
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
+        raise DataError(f"{path}: {NO_FILE}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as a UTF-8 text ({error})") from None
     return [_object(line, names, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]

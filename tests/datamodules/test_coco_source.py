@@ -81,14 +81,14 @@ def test_an_image_of_another_size_is_refused(tmp_path: Path) -> None:
 def test_missing_and_outside_images_are_listed(tmp_path: Path) -> None:
     _write(tmp_path)
     (tmp_path / "images" / "site 1" / "t1.png").unlink()
-    assert "t1.png" in _refused(tmp_path) and "are missing; set data.image_folder" in _refused(tmp_path)
+    assert "1 image cannot be used: site 1/t1.png is missing (set data.image_folder" in _refused(tmp_path)
     outside = [{"id": 0, "file_name": "../annotations.json", "height": 1, "width": 1}]
     content = json.loads((tmp_path / "annotations.json").read_bytes()) | {
         "images": outside,
         "annotations": [],
     }
     (tmp_path / "annotations.json").write_text(json.dumps(content))
-    assert "lie outside the image folder" in _refused(tmp_path)
+    assert "../annotations.json lies outside of the image folder (set data.image_folder)" in _refused(tmp_path)
 
 
 def test_a_polygon_that_is_none_is_told_with_its_image(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 import io
 import os
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from rich.console import Console
@@ -271,12 +273,20 @@ def test_a_cache_that_cannot_be_written_is_told_with_the_setting(tmp_path: Path,
     assert counted.reads == 0  # told before an hour of reading
 
 
-def test_an_input_that_vanished_is_told(tmp_path: Path, counted: Counted) -> None:
-    # A link to a disk that is not mounted is listed in the folder, and cannot be read.
-    (tmp_path / "link.nii").symlink_to(tmp_path / "unmounted" / "scan.nii")
+def test_an_input_that_comes_back_makes_a_new_store(tmp_path: Path, counted: Counted) -> None:
+    # A link to a disk that is not mounted is listed in the folder, and cannot be read: its case says so.
+    (tmp_path / "link.nii").symlink_to(tmp_path / "unmounted.nii")
     source = Source(inputs=[counted.file, tmp_path / "link.nii"], cases=counted.source.cases)
-    with pytest.raises(DataError, match=r"link\.nii"):
-        _open(source, tmp_path / "cache")
+    first = _open(source, tmp_path / "cache")
+    (tmp_path / "unmounted.nii").write_bytes(b"scan")
+    assert _open(source, tmp_path / "cache").folder != first.folder
+
+
+def test_an_error_of_several_cases_is_told_once(tmp_path: Path) -> None:
+    cases = [partial(_refuse, "scene.tif: cut short"), partial(_refuse, "scene.tif: cut short")]
+    with pytest.raises(DataError) as caught:
+        _open(Source(inputs=[], cases=cases), tmp_path / "cache")
+    assert str(caught.value).count("scene.tif") == 1
 
 
 def test_colleagues_can_read_a_shared_cache(tmp_path: Path, counted: Counted) -> None:
@@ -294,6 +304,30 @@ def test_any_row_can_be_read_at_any_time(tmp_path: Path) -> None:
     store = _open(Counted(tmp_path, samples).source, tmp_path / "cache")
     for index in (3, 0, 3, 1, 2, 0):
         _assert_same(store.sample(index), samples[index])
+
+
+def test_a_pickled_store_is_its_folder(tmp_path: Path, counted: Counted) -> None:
+    store = _open(counted.source, tmp_path / "cache")
+    pickled = pickle.dumps(store)
+    assert len(pickled) < 1000  # no row goes through the pipe to a worker
+    again = pickle.loads(pickled)
+    assert (again.facts, again.groups, again.folder) == (store.facts, store.groups, store.folder)
+    _assert_same(again.sample(1), store.sample(1))
+
+
+def test_only_the_chosen_objects_are_read(tmp_path: Path, counted: Counted) -> None:
+    store = _open(counted.source, tmp_path / "cache")
+    whole = store.sample(0)
+    asked: list[tuple[str, int]] = []
+
+    def choose(sample_id: str, count: int) -> npt.NDArray[np.int64]:
+        asked.append((sample_id, count))
+        return np.array([1])
+
+    part = store.sample(0, choose=choose)
+    assert asked == [("p1/0", 2)]
+    np.testing.assert_array_equal(part.masks, whole.masks[1:])
+    assert (part.categories, part.cut) == (("spleen",), (False,))
 
 
 class Rows(Dataset[torch.Tensor]):

@@ -251,8 +251,15 @@ def test_other_dicom_beside_the_slices_is_named(tmp_path: Path) -> None:
 def test_a_folder_that_contains_itself_is_read_once(tmp_path: Path) -> None:
     folder = _write_series(tmp_path / "ct")
     (folder / "again").symlink_to(folder, target_is_directory=True)
-    (folder / "loop").symlink_to(folder / "loop")
     assert len(read_dicom_series(folder).voxels) == len(HOUNSFIELD)
+
+
+@pytest.mark.parametrize("target", ["gone", "slice"], ids=["to a disk that is not mounted", "to itself"])
+def test_a_link_that_leads_nowhere_may_be_a_slice(tmp_path: Path, target: str) -> None:
+    folder = _write_series(tmp_path / "ct")
+    (folder / "slice").symlink_to(folder / target)
+    with pytest.raises(DataError, match=r"ct/slice: cannot be read as a slice of the series beside it; copy it again"):
+        read_dicom_series(folder)
 
 
 def test_each_slice_has_a_rescale_of_its_own(tmp_path: Path) -> None:

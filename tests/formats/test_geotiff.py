@@ -249,10 +249,10 @@ def test_names_may_have_spaces_and_letters_of_any_language(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("compress", [None, "deflate"])
-def test_a_scene_cut_short_is_named_with_the_place(tmp_path: Path, compress: str | None) -> None:
+def test_a_scene_cut_short_is_named(tmp_path: Path, compress: str | None) -> None:
     path = _write(tmp_path / "a.tif", RGB, compress=compress)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    with pytest.raises(DataError, match=r"a\.tif: (pixels from row 60, column 0 )?cannot be read"):
+    with pytest.raises(DataError, match=r"a\.tif: (some pixels )?cannot be read.*copy"):
         _window(path, Tile(60, 0, 10, 90))
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco
 
-from adapt.formats import decode_crops, decode_masks, encode_crops, encode_masks
+from adapt.formats import decode_masks, encode_masks
 
 MASKS = arrays.arrays(bool, st.tuples(st.integers(1, 4), st.integers(1, 12), st.integers(1, 12)))
 
@@ -18,19 +18,6 @@ MASKS = arrays.arrays(bool, st.tuples(st.integers(1, 4), st.integers(1, 12), st.
 def test_masks_come_back(masks: npt.NDArray[np.bool_]) -> None:
     back = decode_masks(encode_masks(masks), height=masks.shape[1], width=masks.shape[2])
     assert back.dtype == np.bool_
-    np.testing.assert_array_equal(back, masks)
-
-
-@settings(max_examples=100)
-@given(masks=MASKS)
-def test_masks_come_back_from_their_boxes(masks: npt.NDArray[np.bool_]) -> None:
-    boxes, counts = encode_crops(masks)
-    for mask, (top, left, height, width) in zip(masks, boxes, strict=True):
-        assert mask[top : top + height, left : left + width].sum() == mask.sum()
-        if mask.any():
-            expected = coco.toBbox(coco.encode(np.asfortranarray(mask, dtype=np.uint8)))  # x, y, width, height
-            assert (left, top, width, height) == tuple(expected)
-    back = decode_crops(boxes, counts, height=masks.shape[1], width=masks.shape[2])
     np.testing.assert_array_equal(back, masks)
 
 
