@@ -23,7 +23,7 @@ from adapt.datamodules.folder import folder_source
 from adapt.datamodules.generated import PREFIX, generated_folder
 from adapt.datamodules.hub import hub_source
 from adapt.datamodules.medical import medical_source
-from adapt.datamodules.store import open_or_make
+from adapt.datamodules.store import Facts, open_or_make
 from adapt.datamodules.synthetic import redraw, synthetic_source
 from adapt.datamodules.transforms import Augmentation
 from adapt.datamodules.yolo import yolo_source
@@ -47,6 +47,7 @@ from adapt.segmenters import TINY, TINY_NOTE, PromptableSegmenter, SegmenterSpec
 from adapt.session import Objective
 from adapt.task import AdaptTask, OptimizationPlan
 from adapt.tuning import trainable_table, tune_decoder, tune_fully
+from adapt.wording import counted
 
 LOG_EVERY = 10
 """Steps between lines of the metrics files."""
@@ -297,6 +298,14 @@ def _objects(store: Store, data: DataSettings) -> str:
     return ", ".join(f"{name} {counts[name] or 'none'}" for name in names)
 
 
+def _left_out(facts: Facts) -> str:
+    cases = f" ({counted(facts.empty_cases, 'case')} without any)" if facts.empty_cases else ""
+    return (
+        f"{counted(facts.empty_images, 'image')} without objects{cases}, "
+        f"{counted(facts.small_objects, 'small object')}, {counted(len(facts.skipped), 'case')} that cannot be used"
+    )
+
+
 def store_lines(store: Store) -> list[tuple[str, str]]:
     """Name and value of what a store holds, and what was left out."""
     facts = store.facts
@@ -304,11 +313,7 @@ def store_lines(store: Store) -> list[tuple[str, str]]:
         ("samples", f"{facts.samples:,}"),
         ("objects", f"{facts.objects:,}{f', {facts.cut_objects:,} cut' if facts.cut_objects else ''}"),
         ("groups", f"{len(set(store.groups)):,}"),
-        (
-            "left out",
-            f"{facts.empty_images:,} images without objects, {facts.small_objects:,} small objects, "
-            f"{len(facts.skipped):,} cases that cannot be used",
-        ),
+        ("left out", _left_out(facts)),
         ("size", f"{facts.data_bytes / 1e6:,.1f} MB"),
     ]
 
@@ -318,7 +323,6 @@ def plan_lines(
 ) -> list[tuple[str, str]]:
     """Name and value of what a run is about to do: data, split, model, what trains."""
     facts, splits = data.store.facts, data.splits
-    images = [len(data.rows(groups)) for groups in (splits.train, splits.validation, splits.test)]
     trainable = ", ".join(
         f"{part} {count:,} of {total:,}" for part, count, total in trainable_table(segmenter) if count
     )
@@ -326,15 +330,19 @@ def plan_lines(
     return [
         (
             "data",
-            f"{facts.samples} images with {facts.objects} objects of {len(set(data.store.groups))} groups "
-            f"({facts.empty_images} images without objects and {facts.small_objects} small objects left out"
-            f"{f', {facts.empty_cases} cases have none' if facts.empty_cases else ''}"
-            f"{f', {len(facts.skipped)} cases were skipped' if facts.skipped else ''})",
+            f"{counted(facts.samples, 'image')} with {counted(facts.objects, 'object')} of "
+            f"{counted(len(set(data.store.groups)), 'group')}; left out: {_left_out(facts)}",
         ),
         (
             "split",
-            f"train {images[0]} images of {len(splits.train)} groups, validation {images[1]} of "
-            f"{len(splits.validation)}, test {images[2]} of {len(splits.test)}",
+            ", ".join(
+                f"{name} {counted(len(data.rows(groups)), 'image')} of {counted(len(groups), 'group')}"
+                for name, groups in (
+                    ("train", splits.train),
+                    ("validation", splits.validation),
+                    ("test", splits.test),
+                )
+            ),
         ),
         ("model", f"{recipe.model.checkpoint}{note}, input {segmenter.spec.image_size} px, on {device}"),
         ("trains", trainable),

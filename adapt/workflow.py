@@ -35,6 +35,7 @@ from adapt.retention import open_general_images
 from adapt.runs import MODEL, RECIPE, SPLITS, STAGES, VERSIONS, check_writable, new_run_folder, versions, write_folder
 from adapt.segmenters import PromptableSegmenter, load_segmenter
 from adapt.training import stopping_rules, train
+from adapt.wording import counted
 
 
 def prepare(recipe: Recipe) -> None:
@@ -219,9 +220,9 @@ def _steps(recipe: Recipe, data: SegmentationDataModule) -> str:
     """Epochs and steps of a fit, and why they are more than `trainer.epochs`, if they are."""
     steps = len(data.train_dataloader())
     epochs = count_epochs(recipe, steps_per_epoch=steps)
-    text = f"{epochs} epochs of {steps}, {epochs * steps} in all"
+    text = f"{counted(epochs, 'epoch')} of {counted(steps, 'step')}, {epochs * steps} in all"
     if epochs > recipe.trainer.epochs:
-        text += f" (not {recipe.trainer.epochs} epochs, since trainer.min_steps={recipe.trainer.min_steps}; 0 lifts it)"
+        text += f" (not {recipe.trainer.epochs}, since trainer.min_steps={recipe.trainer.min_steps}; 0 lifts it)"
     return text
 
 

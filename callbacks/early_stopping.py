@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import lightning
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
+from adapt.wording import counted
+
 VALIDATION = "val/miou"
 GENERAL = "val/general_miou"
 
@@ -68,7 +70,7 @@ def stop_reasons(callbacks: Sequence[Callback]) -> list[str]:
     reasons = []
     for callback in callbacks:
         if isinstance(callback, EarlyStopping) and callback.stopped_epoch:
-            reasons.append(f"the validation mIoU has not risen for {callback.patience} epochs")
+            reasons.append(f"the validation mIoU has not risen for {counted(callback.patience, 'epoch')}")
         elif isinstance(callback, StopForgetting) and callback.stopped_at is not None:
             reasons.append(
                 f"the mIoU on general images has fallen from {callback.untouched:.3f} to {callback.stopped_at:.3f}"

@@ -5,13 +5,11 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from adapt.datamodules.objects import large_objects
+from adapt.datamodules.objects import drawn_objects
 from adapt.datamodules.pairing import case_group, existing_folder, refuse
 from adapt.datamodules.source import Case, Source, one_image
 from adapt.errors import DataError
-from adapt.formats import CocoImage, rasterise, read_coco, read_image
+from adapt.formats import CocoImage, read_coco, read_image
 from adapt.recipe import CocoData
 from adapt.wording import counted, listed
 
@@ -69,13 +67,7 @@ def read_case(annotated: CocoImage, path: Path, *, settings: CocoData) -> Case:
     size = (annotated.height, annotated.width)
     if image.shape[:2] != size:
         raise DataError(f"{path}: is {image.shape[:2]}, but annotated as {size} (rows, columns); export both again")
-    wanted = [found for found in annotated.objects if not settings.categories or found.category in settings.categories]
-    drawn = np.empty((len(wanted), *size), dtype=bool)
-    for mask, found in zip(drawn, wanted, strict=True):
-        try:
-            mask[:] = rasterise(found.segmentation, height=size[0], width=size[1])
-        except (ValueError, TypeError) as error:
-            raise DataError(f"{path}: a segmentation of {found.category!r} cannot be drawn: {error}") from None
-    objects = large_objects(drawn, [found.category for found in wanted], min_pixels=settings.min_object_pixels)
+    found = [(entry.category, entry.segmentation) for entry in annotated.objects]
+    objects = drawn_objects(found, settings, size=size, source=path)
     group = case_group(Path(annotated.file_name).with_suffix("").as_posix(), settings.group_pattern)
     return one_image(image, objects, group=group, sample_id=annotated.file_name, source=path)

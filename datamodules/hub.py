@@ -23,6 +23,7 @@ from adapt.datamodules.pairing import files_below
 from adapt.datamodules.source import Source
 from adapt.errors import DataError
 from adapt.recipe import HubData
+from adapt.wording import counted, listed
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -79,8 +80,8 @@ def _ranges(rows: HubRows, settings: HubData) -> list[HubRows]:
         twice = [name for name, count in counts.items() if count > 1]
         if twice:
             raise DataError(
-                f"{rows.place} {rows.split}: data.id_column {settings.id_column} gives {len(twice)} ids to several "
-                f"rows: {', '.join(twice[:5])}; choose another column, or null"
+                f"{rows.place} {rows.split}: data.id_column {settings.id_column} gives "
+                f"{counted(len(twice), 'id')} to several rows: {listed(twice)}; choose another column, or null"
             )
     starts = range(0, len(table), ROWS_PER_CASE)
     return [rows.part(start, min(start + ROWS_PER_CASE, len(table))) for start in starts]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adapt.datamodules.objects import LISTED, named_values, some, split_objects
+from adapt.datamodules.objects import named_values, split_objects
 from adapt.datamodules.pairing import case_group, existing_folder, paired
 from adapt.datamodules.source import Case, Source
 from adapt.errors import DataError
@@ -27,6 +27,7 @@ from adapt.formats import (
 )
 from adapt.recipe import HuWindow, MedicalData, Percentile
 from adapt.samples import Sample
+from adapt.wording import counted, listed
 
 VOLUME = re.compile(r"(?P<name>.+?)\.(?P<format>nii|nii\.gz|nrrd|mha)", re.IGNORECASE)
 DICOM_SEG = re.compile(r"(?P<name>.+?)\.dcm", re.IGNORECASE)
@@ -206,7 +207,7 @@ def _refuse_unnamed(label: Volume, settings: MedicalData) -> None:
     present = {int(value) for plane in label.voxels for value in np.unique(plane)} - {0}
     strict = settings.other_labels == "error"
     if not named_values(present, settings.labels, others_are_errors=strict, source=label.source):
-        found = f"; it has the values {some(sorted(present))}" if present else ""
+        found = f"; it has the values {listed(sorted(present))}" if present else ""
         raise DataError(_nothing_labelled(label.source, settings, found))
 
 
@@ -223,7 +224,7 @@ def _read_segments(path: Path, image: Volume, settings: MedicalData) -> Labels:
     if path.is_dir():
         files = [file for file in sorted(path.iterdir()) if not file.name.startswith(".")]
         if len(files) != 1:
-            raise DataError(f"{path}: holds {len(files)} files; a label folder holds one DICOM SEG file")
+            raise DataError(f"{path}: holds {counted(len(files), 'file')}; a label folder holds one DICOM SEG file")
         path = files[0]
     segments = read_dicom_seg(path, like=image)
     present = {int(value) for layer in segments.layers for plane in layer for value in np.unique(plane)} - {0}
@@ -232,12 +233,12 @@ def _read_segments(path: Path, image: Volume, settings: MedicalData) -> Labels:
     others = [f"{label!r} ({number})" for number, label in labels.items() if label.casefold() not in known]
     if others and settings.other_labels == "error":
         raise DataError(
-            f"{path}: segments {', '.join(others[:LISTED])}{' …' if len(others) > LISTED else ''} are not named in "
+            f"{path}: segments {listed(others)} are not named in "
             f"data.labels ({', '.join(settings.labels)}). Name them as the file does, or set data.other_labels=ignore"
         )
     structures = [(known[label.casefold()], number) for number, label in labels.items() if label.casefold() in known]
     if not structures:
-        found = f"; it has the segments {', '.join(others[:LISTED])}" if others else ""
+        found = f"; it has the segments {listed(others)}" if others else ""
         raise DataError(_nothing_labelled(path, settings, found))
     return Labels(segments.layers, structures)
 

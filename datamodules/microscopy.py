@@ -15,13 +15,12 @@ from adapt.datamodules.pairing import case_group
 from adapt.datamodules.source import Case, Source
 from adapt.errors import DataError
 from adapt.formats import label_values, percentile_range, to_uint8
+from adapt.formats.intensity import COUNTED
 from adapt.formats.planes import PlaneStack, channel_indices, one_index
 from adapt.recipe import MicroscopyData
 from adapt.samples import Sample
 from adapt.tiles import Tile, cut_by_border, tile_image
 
-COUNTED = 2**24
-"""Values of a channel that percentiles are taken of, at most; of larger images every second is, or third."""
 Planes = tuple[int, ...]
 """Places along Z that make up one picture: one, or all that are projected."""
 

@@ -16,6 +16,7 @@ from adapt.formats.ome_zarr import open_ome_zarr, open_ome_zarr_labels
 from adapt.formats.planes import PlaneStack, array_reader
 from adapt.formats.tiff import open_tiff
 from adapt.recipe import MicroscopyData
+from adapt.wording import counted
 
 FILE = re.compile(r"(?P<name>.+?)(?:\.ome)?\.(?P<format>tiff?|png|jpe?g|zarr)", re.IGNORECASE)
 KINDS = ".tif, .tiff, .png, .jpg, .jpeg files and .zarr folders"
@@ -87,8 +88,8 @@ def _refuse_pickles(images: dict[str, Path], labels: dict[str, Path], folder: Pa
     ]
     if pickles:
         raise DataError(
-            f"{pickles[0]}: {len(lonely)} images have their masks as Cellpose's _seg.npy, a Python pickle, which may "
-            "run programs and is not opened. In Cellpose choose File, Save masks as PNG/tif, and set "
+            f"{pickles[0]}: the masks of {counted(len(lonely), 'image')} are Cellpose's _seg.npy, a Python pickle, "
+            "which may run programs and is not opened. In Cellpose choose File, Save masks as PNG/tif, and set "
             "data.label_suffix=_cp_masks"
         )
 

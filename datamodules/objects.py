@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from adapt.errors import DataError
-from adapt.recipe import FolderData, HubData, SatelliteData
-
-LISTED = 10
+from adapt.formats import rasterise
+from adapt.recipe import CocoData, FolderData, HubData, SatelliteData, YoloData
+from adapt.wording import listed
 
 
 def named_values(
@@ -31,7 +31,7 @@ def named_values(
     if unknown and others_are_errors:
         known = ", ".join(f"{name}: {value}" for name, value in labels.items())
         raise DataError(
-            f"{source}: label values {some(unknown)} are not named in data.labels ({known}). "
+            f"{source}: label values {listed(unknown)} are not named in data.labels ({known}). "
             "Name them, or set data.other_labels=ignore"
         )
     return [value for value in values if value in labels.values()]
@@ -153,6 +153,33 @@ def is_binary_mask(labels: npt.NDArray[np.integer]) -> bool:
     )
 
 
+def drawn_objects(
+    found: Sequence[tuple[str, object]], settings: CocoData | YoloData, *, size: tuple[int, int], source: object
+) -> tuple[npt.NDArray[np.bool_], tuple[str, ...], int]:
+    """Masks of the annotated objects of the wanted categories, which may overlap.
+
+    Args:
+        found: category and COCO segmentation of each.
+        settings: of the domain.
+        size: rows and columns of the image.
+        source: of the image, for messages.
+
+    Returns:
+        (N, H, W) bool masks, N categories, and how many objects were too small.
+
+    Raises:
+        DataError: a segmentation is none.
+    """
+    wanted = [entry for entry in found if not settings.categories or entry[0] in settings.categories]
+    masks = np.empty((len(wanted), *size), dtype=bool)
+    for mask, (category, segmentation) in zip(masks, wanted, strict=True):
+        try:
+            mask[:] = rasterise(segmentation, height=size[0], width=size[1])
+        except (ValueError, TypeError) as error:
+            raise DataError(f"{source}: a segmentation of {category!r} cannot be drawn: {error}") from None
+    return large_objects(masks, [category for category, _ in wanted], min_pixels=settings.min_object_pixels)
+
+
 def large_objects(
     masks: npt.NDArray[np.bool_], categories: Sequence[str], *, min_pixels: int
 ) -> tuple[npt.NDArray[np.bool_], tuple[str, ...], int]:
@@ -169,9 +196,3 @@ def large_objects(
     kept = masks.sum((1, 2)) >= min_pixels
     names = tuple(name for name, keep in zip(categories, kept, strict=True) if keep)
     return masks[kept], names, len(masks) - len(names)
-
-
-def some(values: list[int]) -> str:
-    """The first values of a list, for a message."""
-    rest = f" and {len(values) - LISTED} more" if len(values) > LISTED else ""
-    return ", ".join(map(str, values[:LISTED])) + rest

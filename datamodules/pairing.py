@@ -8,8 +8,7 @@ from pathlib import Path
 
 from adapt.datamodules.source import Case
 from adapt.errors import DataError
-
-LISTED = 10
+from adapt.wording import counted, listed
 
 
 def existing_folder(root: Path, below: str, key: str) -> Path:
@@ -22,7 +21,7 @@ def existing_folder(root: Path, below: str, key: str) -> Path:
         raise DataError(f"data.root: no folder {root} (looked from {Path.cwd()}); set data.root=/your/data")
     folder = root / below
     if not folder.is_dir():
-        found = ", ".join(sorted(path.name for path in root.iterdir())[:LISTED]) or "nothing"
+        found = listed(sorted(path.name for path in root.iterdir())) or "nothing"
         raise DataError(f"{key}: no folder {folder}; {root} holds: {found}")
     return folder
 
@@ -89,13 +88,11 @@ def paired(
     if not images:
         raise DataError(f"{root}: no image found; {kinds} are read")
     lonely = (
-        ("images", "a label of the same name", sorted(set() if unlabelled else set(images) - set(labels))),
-        ("labels", "an image of the same name", sorted(set(labels) - set(images))),
+        ("image", "a label of the same name", sorted(set() if unlabelled else set(images) - set(labels))),
+        ("label", "an image of the same name", sorted(set(labels) - set(images))),
     )
     faults = [
-        f"{len(names)} {what} without {partner}: {', '.join(names[:LISTED])}{' …' if len(names) > LISTED else ''}"
-        for what, partner, names in lonely
-        if names
+        f"{counted(len(names), what)} without {partner}: {listed(names)}" for what, partner, names in lonely if names
     ]
     if faults and on_error == "fail":
         raise DataError(f"{root}: {'; '.join(faults)}. Give both the same name, or remove them")

@@ -57,6 +57,7 @@ class PartFacts:
     empty_images: int = 0
     small_objects: int = 0
     errors: list[str] = field(default_factory=list)
+    unlabelled: str = ""
 
 
 def make_parts(
@@ -137,6 +138,7 @@ def make_part(read: Callable[[], Case], stem: Path) -> str | None:
         temporary.unlink(missing_ok=True)
         return str(error)
     facts.empty_images, facts.small_objects, facts.errors = case.empty_images, case.small_objects, case.errors
+    facts.unlabelled = case.unlabelled
     _put(temporary, stem.with_suffix(".arrow"))
     temporary.write_text(json.dumps(asdict(facts)), encoding="utf-8")
     _put(temporary, _facts_file(stem))  # last: it says that the part is whole

@@ -12,7 +12,7 @@ from adapt.datamodules.pairing import by_name, case_group, existing_folder, file
 from adapt.datamodules.satellite_areas import Area, block_areas, scene_areas
 from adapt.datamodules.satellite_labels import LabelRaster, Labels, refuse_unlike
 from adapt.datamodules.satellite_tiles import read_case
-from adapt.datamodules.source import Source
+from adapt.datamodules.source import Case, Source
 from adapt.errors import DataError
 from adapt.formats import geotiff, vectors
 from adapt.formats.georeference import outline
@@ -53,16 +53,17 @@ def satellite_source(settings: SatelliteData, root: Path) -> Source:
         else:
             labels[scene] = found
             inputs |= set(scene.files)
-    if common is not None and labels:
-        _refuse_elsewhere(list(labels), common)
+    labelled = set(labels if common is None else _with_features(list(labels), common))
     return Source(
         inputs=sorted(inputs),
         cases=[
             *told,
             *(partial(refuse, message) for message in unusable),
+            *(partial(Case, samples=(), unlabelled=str(scene.path)) for scene in labels if scene not in labelled),
             *(
                 partial(read_case, area, labels[area.scene], tiles, settings=settings)
                 for area in _areas(list(labels), settings)
+                if area.scene in labelled
                 for tiles in _tiles(area.part, settings)
             ),
         ],
@@ -128,18 +129,26 @@ def _matched(image: Path, path: Path, common: VectorLayer | None, settings: Sate
     if common is not None:
         return scene, common
     layer = _layer(path, settings)
-    _refuse_elsewhere([scene], layer)
+    _with_features([scene], layer)
     return scene, layer
 
 
-def _refuse_elsewhere(scenes: Sequence[Scene], layer: VectorLayer) -> None:
-    """Check that a feature lies on one of the scenes, by its bounding box; a layer without features is left alone."""
+def _with_features(scenes: Sequence[Scene], layer: VectorLayer) -> list[Scene]:
+    """The scenes that a feature lies on, by its bounding box.
+
+    Raises:
+        DataError: there are features, and none lies on a scene.
+    """
+    if not scenes:
+        return []
     features = vectors.feature_bounds(layer)
     borders = np.array([outline(scene, layer.crs).bounds for scene in scenes])
-    for left, bottom, right, top in borders:
-        if ((features[:, :2] <= (right, top)) & (features[:, 2:] >= (left, bottom))).all(1).any():
-            return
-    if len(features):
+    found = [
+        scene
+        for scene, (left, bottom, right, top) in zip(scenes, borders, strict=True)
+        if ((features[:, :2] <= (right, top)) & (features[:, 2:] >= (left, bottom))).all(1).any()
+    ]
+    if len(features) and not found:
         extents = " and ".join(
             f"{what} from ({x:.6g}, {y:.6g}) to ({u:.6g}, {v:.6g})"
             for what, (x, y, u, v) in (("features", _extent(features)), ("scenes", _extent(borders)))
@@ -148,6 +157,7 @@ def _refuse_elsewhere(scenes: Sequence[Scene], layer: VectorLayer) -> None:
             f"{layer.path}: no feature lies on {'a scene' if len(scenes) > 1 else scenes[0].path}; in "
             f"{layer.crs.to_string()} are {extents}. A mixed-up CRS is the usual cause: set data.label_crs"
         )
+    return found
 
 
 def _extent(bounds: npt.NDArray[np.float64]) -> tuple[float, ...]:

@@ -14,6 +14,7 @@ from adapt.formats.extras import extra
 from adapt.formats.georeference import LONGITUDE_LATITUDE, Geometries, outline, to_pixels
 from adapt.formats.geotiff import Scene
 from adapt.tiles import Tile
+from adapt.wording import counted
 
 with extra("satellite", reads="GeoTIFF"):
     import shapely
@@ -97,7 +98,7 @@ def _refuse_overlap(scenes: Sequence[Scene], outlines: Geometries, pixels: npt.N
     pairs = _pairs(shapely.STRtree(shrunk).query(shrunk, predicate="intersects"))
     if pairs:
         a, b = (scenes[number].path.name for number in pairs[0])
-        more = f", and {len(pairs) - 1} more pairs" if len(pairs) > 1 else ""
+        more = f", and {counted(len(pairs) - 1, 'more pair')}" if len(pairs) > 1 else ""
         raise DataError(
             f"data.split_by=block: scenes overlap ({a} and {b}{more}), so a place would be in two groups; "
             "set data.split_by=scene, or remove one of them"

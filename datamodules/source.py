@@ -20,12 +20,14 @@ class Case:
         empty_images: images left out because no object is in them; complete when `samples` has been gone through.
         small_objects: objects left out because they are smaller than the minimum; likewise.
         errors: of single images that cannot be used, where the others of the case can; likewise.
+        unlabelled: name of a scene that no label lies on, though labels were given for all.
     """
 
     samples: Iterable[Sample]
     empty_images: int = 0
     small_objects: int = 0
     errors: list[str] = field(default_factory=list)
+    unlabelled: str = ""
 
 
 def one_image(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from adapt.errors import DataError
 from adapt.recipe import SplitSettings
+from adapt.wording import counted, listed
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ def split_groups(groups: Iterable[str], settings: SplitSettings, *, seed: int) -
         )
     if not order or not test:
         raise DataError(
-            f"no group is left to train on: {len(names)} groups, of which {len(validation)} are validation and "
-            f"{len(test)} test. Lower split.validation or split.test, or name fewer groups"
+            f"no group is left to train on: {counted(len(names), 'group')}, of which {len(validation)} are "
+            f"validation and {len(test)} test. Lower split.validation or split.test, or name fewer groups"
         )
     return Splits(train=tuple(sorted(order)), validation=tuple(sorted(set(validation))), test=tuple(sorted(set(test))))
 
@@ -74,7 +75,7 @@ def _refuse_unknown(key: str, wanted: list[str], names: list[str]) -> None:
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            raise DataError(f"split.{key}: no group {name!r} in the data. {hint}Groups: {_listed(names)}")
+            raise DataError(f"split.{key}: no group {name!r} in the data. {hint}Groups: {listed(names)}")
 
 
 def _take(order: list[str], share: float, total: int) -> list[str]:
@@ -82,7 +83,3 @@ def _take(order: list[str], share: float, total: int) -> list[str]:
     count = min(max(1, round(share * total)), len(order) - 1) if share > 0 else 0
     taken, order[:] = order[:count], order[count:]
     return taken
-
-
-def _listed(names: list[str], limit: int = 20) -> str:
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

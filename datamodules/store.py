@@ -27,6 +27,7 @@ from adapt.errors import DataError
 from adapt.files import permissions
 from adapt.formats import decode_crops
 from adapt.samples import Sample
+from adapt.wording import counted
 
 VERSION = 6
 """Raise it when what a store holds changes; older stores are then left alone and made anew."""
@@ -36,7 +37,10 @@ LISTED_ERRORS = 20
 
 @dataclass(frozen=True)
 class Facts:
-    """What a store holds, and what was left out; `skipped` has the error of each case that could not be used."""
+    """What a store holds, and what was left out.
+
+    `skipped` has the error of each case that could not be used, `unlabelled` the name of each that no label lies on.
+    """
 
     samples: int
     objects: int
@@ -45,6 +49,7 @@ class Facts:
     small_objects: int
     empty_cases: int
     skipped: list[str]
+    unlabelled: list[str]
     data_bytes: int
 
 
@@ -190,8 +195,9 @@ def _make(source: Source, folder: Path, *, console: Console, on_error: str, work
             cut_objects=sum(part.cut_objects for part in found),
             empty_images=sum(part.empty_images for part in found),
             small_objects=sum(part.small_objects for part in found),
-            empty_cases=sum(part.samples == 0 for part in found),
+            empty_cases=sum(part.samples == 0 and not part.unlabelled for part in found),
             skipped=errors,
+            unlabelled=[part.unlabelled for part in found if part.unlabelled],
             data_bytes=(temporary / DATA).stat().st_size,
         )
         with (temporary / FACTS).open("w", encoding="utf-8") as file:
@@ -212,11 +218,12 @@ def _refuse(source: Source, found: Sequence[PartFacts], errors: Sequence[str], *
     cases = len(source.cases)
     shown = "".join(f"\n  {error}" for error in errors[:LISTED_ERRORS])
     more = f"\n  and {len(errors) - LISTED_ERRORS} more" if len(errors) > LISTED_ERRORS else ""
-    whole = "images" if any(part.errors for part in found) else f"of {cases} cases"
-    unusable = f"{len(errors)} {whole} cannot be used:{shown}{more}" if errors else ""
+    several = any(part.errors for part in found)  # images of one case
+    what = counted(len(errors), "image") if several else f"{len(errors)} of {counted(cases, 'case')}"
+    unusable = f"{what} cannot be used:{shown}{more}" if errors else ""
     if unusable and not skip:
         raise DataError(unusable)
     if not any(part.samples for part in found):
         small = sum(part.small_objects for part in found)
-        hint = f" {small} objects are smaller than data.min_object_pixels; lower it." if small else ""
-        raise DataError(f"no image with an object was found in {cases} cases.{hint} {unusable}".rstrip())
+        hint = f" {counted(small, 'object')} smaller than data.min_object_pixels; lower it." if small else ""
+        raise DataError(f"no image with an object was found in {counted(cases, 'case')}.{hint} {unusable}".rstrip())

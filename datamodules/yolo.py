@@ -4,14 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from adapt.datamodules.objects import large_objects
+from adapt.datamodules.objects import drawn_objects
 from adapt.datamodules.pairing import by_name, case_group, existing_folder, files_below, paired
 from adapt.datamodules.source import Case, Source, one_image
 from adapt.errors import DataError
 from adapt.formats import image as image_format
-from adapt.formats import rasterise_outline, read_image, read_yolo_labels, read_yolo_names
+from adapt.formats import outline_polygons, read_image, read_yolo_labels, read_yolo_names
 from adapt.recipe import YoloData
 
 NO_LABELS = ("classes", "notes", "readme", "labels")
@@ -75,11 +73,8 @@ def read_case(
     """
     image = read_image(image_path, max_pixels=settings.max_image_pixels)
     labelled = [] if label_path is None else read_yolo_labels(label_path, names)
-    wanted = [found for found in labelled if not settings.categories or found.category in settings.categories]
     height, width = image.shape[:2]
-    drawn = np.empty((len(wanted), height, width), dtype=bool)
-    for mask, found in zip(drawn, wanted, strict=True):
-        mask[:] = rasterise_outline(found.outline, height=height, width=width)
-    objects = large_objects(drawn, [found.category for found in wanted], min_pixels=settings.min_object_pixels)
+    found = [(entry.category, outline_polygons(entry.outline, height=height, width=width)) for entry in labelled]
+    objects = drawn_objects(found, settings, size=(height, width), source=image_path)
     group = case_group(name, settings.group_pattern)
     return one_image(image, objects, group=group, sample_id=name, source=image_path)

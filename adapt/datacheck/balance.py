@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from adapt.datacheck.findings import Finding, listed
+from adapt.datacheck.findings import Finding
+from adapt.wording import listed
 
 UNSPLIT = "all"
 """What the one column is called where the groups cannot be split."""

@@ -103,7 +103,7 @@ def _examine(recipe: Recipe, name: str, console: Console) -> tuple[CheckReport, 
         *duplicates([(sample.sample_id, sample.group, sample.digest) for sample in samples], split_of),
         *missing_categories(balance),
         *([] if spec is None else tiny_objects(samples, spec)),
-        *([] if _labels_are_objects(recipe.data) else several_pieces(samples)),
+        *([] if _may_lie_in_pieces(recipe.data) else several_pieces(samples)),
         *flat_images(samples),
         *unlike_the_others(samples),
         *overlapping_objects(samples),
@@ -129,9 +129,7 @@ def quick_findings(recipe: Recipe, store: Store, splits: Splits) -> list[Finding
     split_of = _split_of(splits)
     categories = store.rows["categories"][:]
     images = zip(store.groups, categories, strict=True)
-    single = (
-        [] if _labels_are_objects(recipe.data) else [row for row, names in enumerate(categories) if len(names) == 1]
-    )
+    single = [] if _may_lie_in_pieces(recipe.data) else [row for row, names in enumerate(categories) if len(names) == 1]
     columns = ["sample_id", "group", "height", "width", "channels", "image"]
     hashed = store.rows.select_columns(columns) if store.facts.data_bytes <= QUICK_BYTES else []
     return sorted_findings(
@@ -193,10 +191,14 @@ def _split_of(splits: Splits | None) -> dict[str, str]:
     return {group: name for name, groups in parts.items() for group in groups}
 
 
-def _labels_are_objects(data: DataSettings) -> bool:
-    """Whether an object is a label as a whole, which may lie in pieces; only maps of classes can be read so."""
+def _may_lie_in_pieces(data: DataSettings) -> bool:
+    """Whether pieces that do not touch may be one object.
+
+    Such are a label as a whole, which only maps of classes are read as, and what COCO has several polygons for: a
+    thing that another one covers in part.
+    """
     whole: bool = getattr(data, "objects", None) == "label" and getattr(data, "label_kind", "classes") == "classes"
-    return whole
+    return whole or data.kind == "coco"
 
 
 def _made(folder: Path) -> Path:

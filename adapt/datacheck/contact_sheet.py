@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from adapt.datacheck.findings import Finding, Severity, counted
+from adapt.datacheck.findings import Finding, Severity
 from adapt.datacheck.report import CheckReport
 from adapt.datacheck.walk import Row, SampleSummary, crops_of, image_of
 from adapt.datamodules import Store
 from adapt.drawing import Colour, draw_mask
+from adapt.wording import counted
 
 WIDTH, COLUMNS, GAP = 1600, 5, 20
 TILE = (WIDTH - (COLUMNS + 1) * GAP) // COLUMNS

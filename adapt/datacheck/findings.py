@@ -8,13 +8,12 @@ from typing import Literal
 from adapt.datacheck.walk import ObjectSummary, SampleSummary
 from adapt.datamodules.store import Facts
 from adapt.segmenters import SegmenterSpec
+from adapt.wording import counted, listed
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 """error: training would refuse the data, or its figures would be wrong; warning: it would be worse than it need be,
 or the figures hard to read; note: good to know."""
-LISTED = 5
-"""Names in a text; `Finding.where` has them all."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +33,6 @@ class Finding:
     text: str
     where: tuple[str, ...] = ()
     caption: str = ""
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first names of a list, for a text."""
-    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more
-
-
-def counted(count: int, name: str) -> str:
-    """`1 image`, `1,200 images`."""
-    return f"{count:,} {name}{'' if count == 1 else 's'}"
 
 
 def of_total(count: int, total: int, name: str) -> str:
@@ -77,6 +65,12 @@ def left_out(facts: Facts) -> list[Finding]:
         images = facts.empty_images + facts.samples
         text = f"{of_total(facts.empty_images, images, 'image')} without any object, left out; each case has others"
         found.append(Finding("empty_images", "note", text))
+    if facts.unlabelled:
+        text = (
+            f"no label lies on {counted(len(facts.unlabelled), 'scene')}, left out: {listed(facts.unlabelled)}; if "
+            "something is there, the scene is in another place than its file says, or was not labelled"
+        )
+        found.append(Finding("unlabelled_scenes", "warning", text, tuple(facts.unlabelled)))
     if facts.small_objects:
         share = of_total(facts.small_objects, facts.small_objects + facts.objects, "object")
         text = f"{share} smaller than data.min_object_pixels, left out; lower it if they matter"

@@ -4,8 +4,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from adapt.datacheck.findings import LISTED, Finding, counted, listed
+from adapt.datacheck.findings import Finding
 from adapt.datamodules import Splits
+from adapt.wording import LISTED, counted, listed
 
 FEW_TEST_GROUPS = 5
 """An interval over fewer test groups says little: resampling 4 groups has only 35 outcomes."""

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from adapt.datacheck.findings import Finding, listed, of_total
+from adapt.datacheck.findings import Finding, of_total
 from adapt.datacheck.walk import SampleSummary
+from adapt.wording import listed
 
 MOSTLY_WHITE = 0.5
 """Share of values at 255: bright backgrounds stay below white, so half an image there was clipped."""

@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from adapt.datacheck.balance import Balance, Count
-from adapt.datacheck.findings import SEVERITIES, Finding, counted
+from adapt.datacheck.findings import SEVERITIES, Finding
 from adapt.datacheck.walk import SampleSummary
 from adapt.datamodules import Splits, Store
 from adapt.segmenters import SegmenterSpec
+from adapt.wording import counted
 
 COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 SHOWN = 20
@@ -80,7 +81,7 @@ def data_facts(store: Store, samples: Sequence[SampleSummary], splits: Splits | 
     objects = [item for sample in samples for item in sample.objects]
     return {
         "store": str(store.folder),
-        **{name: value for name, value in asdict(store.facts).items() if name != "skipped"},
+        **{name: value for name, value in asdict(store.facts).items() if name not in ("skipped", "unlabelled")},
         "groups": len(set(store.groups)),
         "splits": None if splits is None else asdict(splits),
         "image_height": spread([sample.height for sample in samples]),
@@ -112,9 +113,10 @@ def data_lines(
         parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
         rows = Counter(store.groups)
         named = [
-            f"{name} {counted(sum(rows[g] for g in names), 'image')} of {len(names)}" for name, names in parts.items()
+            f"{name} {counted(sum(rows[g] for g in names), 'image')} of {counted(len(names), 'group')}"
+            for name, names in parts.items()
         ]
-        lines.append(("split", f"{', '.join(named)} groups"))
+        lines.append(("split", ", ".join(named)))
     return [
         *lines,
         ("images", f"{_range(widths)} px wide, {_range(heights)} px high{model}"),

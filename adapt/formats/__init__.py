@@ -9,7 +9,7 @@ from adapt.formats.itk import read_itk, write_itk
 from adapt.formats.nifti import read_nifti, write_nifti
 from adapt.formats.rle import decode_masks, encode_masks
 from adapt.formats.volume import Volume, normalise_orientation, same_geometry
-from adapt.formats.yolo import YoloObject, rasterise_outline, read_yolo_labels, read_yolo_names
+from adapt.formats.yolo import YoloObject, outline_polygons, read_yolo_labels, read_yolo_names
 
 __all__ = [
     "Box",
@@ -28,9 +28,9 @@ __all__ = [
     "label_values",
     "narrowest",
     "normalise_orientation",
+    "outline_polygons",
     "percentile_range",
     "rasterise",
-    "rasterise_outline",
     "read_coco",
     "read_dicom_series",
     "read_image",

@@ -10,8 +10,7 @@ import numpy.typing as npt
 from pycocotools import mask as coco
 
 from adapt.errors import DataError
-
-LISTED = 5
+from adapt.wording import listed
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,7 @@ def read_coco(path: Path) -> list[CocoImage]:
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: not a readable COCO instances file ({error})") from None
     if faults:
-        more = f", and {len(faults) - LISTED} more" if len(faults) > LISTED else ""
-        raise DataError(f"{path}: {'; '.join(faults[:LISTED])}{more}. Correct or remove these annotations")
+        raise DataError(f"{path}: {listed(faults)}. Correct or remove these annotations")
     return found
 
 

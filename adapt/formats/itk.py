@@ -36,13 +36,16 @@ def reason(error: RuntimeError) -> str:
 
 
 def itk_volume(image: sitk.Image, *, source: Path, channel: int | None = None) -> Volume:
-    """A reoriented volume from a 3D image of SimpleITK; of several components one must be chosen.
+    """A reoriented volume from an image of SimpleITK, 2D as one slice; of several components one must be chosen.
 
     Raises:
-        DataError: the image is not 3D, or `channel` does not fit.
+        DataError: the image is neither 2D nor 3D, or `channel` does not fit.
     """
+    if image.GetDimension() == 2:
+        image = sitk.JoinSeries(image)
     if image.GetDimension() != 3:
-        raise DataError(f"{source}: is {image.GetDimension()}-dimensional {image.GetSize()}; a 3D volume is needed")
+        size = image.GetSize()
+        raise DataError(f"{source}: is {len(size)}-dimensional {size}; a 2D image or 3D volume is needed")
     components = image.GetNumberOfComponentsPerPixel()
     chosen = checked_channel(components, channel, source=source)
     values = sitk.GetArrayViewFromImage(image)  # (z, y, x), and the components last
@@ -65,7 +68,7 @@ def read_itk(path: Path, *, channel: int | None = None, max_voxels: int | None =
         max_voxels: what claims to have more is refused by its header; None: any size.
 
     Raises:
-        DataError: missing, unreadable, too large, not 3D, or with several components and none chosen.
+        DataError: missing, unreadable, too large, of other dimensions, or with several components and none chosen.
     """
     if not path.is_file():
         raise DataError(f"{path}: {NO_FILE}")

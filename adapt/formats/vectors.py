@@ -89,14 +89,14 @@ def find_layer(
     """
     _refuse_other_content(path)
     with _reading(path):
-        geometric = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+        geometric = [str(name) for name, kind in pyogrio.list_layers(_for_gdal(path)) if kind is not None]
     if layer is None and len(geometric) == 1:
         layer = geometric[0]
     if layer not in geometric:
         fault = "holds several layers" if layer is None and geometric else f"has no layer {layer or 'of polygons'!r}"
         raise DataError(f"{path}: {fault}; set data.layer to one of: {', '.join(geometric) or 'none'}")
     with _reading(path):
-        facts = pyogrio.read_info(path, layer=layer)
+        facts = pyogrio.read_info(_for_gdal(path), layer=layer)
     if column is not None and column not in facts["fields"]:
         known = ", ".join(facts["fields"]) or "none"
         raise DataError(f"{path}: data.category_column: no attribute {column!r}; it has {known}")
@@ -119,6 +119,11 @@ def _refuse_other_content(path: Path) -> None:
         raise DataError(f"{path}: is no {path.suffix} file by its content; copy or export it again")
 
 
+def _for_gdal(path: Path) -> str:
+    """A path for pyogrio, which takes what stands before a `!` for an archive, and drops what follows a `;`."""
+    return f"/vsisubfile/0,{path}" if set("!;") & set(str(path)) else str(path)
+
+
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     try:
@@ -136,7 +141,7 @@ def feature_bounds(layer: VectorLayer) -> npt.NDArray[np.float64]:
         DataError: unreadable; or GeoJSON without a CRS whose coordinates are no degrees.
     """
     with _reading(layer.path):
-        bounds: npt.NDArray[np.float64] = pyogrio.read_bounds(layer.path, layer=layer.name)[1].T
+        bounds: npt.NDArray[np.float64] = pyogrio.read_bounds(_for_gdal(layer.path), layer=layer.name)[1].T
     bounds = bounds[np.isfinite(bounds).all(1)]
     outside = (bounds[:, :2] < DEGREES[:2]) | (bounds[:, 2:] > DEGREES[2:])
     if layer.crs.is_geographic and outside.any():
@@ -156,7 +161,8 @@ def read_polygons(layer: VectorLayer) -> Polygons:
     """
     columns = [layer.column] if layer.column else []
     with _reading(layer.path):
-        _, _, encoded, values = pyogrio.raw.read(layer.path, layer=layer.name, columns=columns, force_2d=True)
+        path = _for_gdal(layer.path)
+        _, _, encoded, values = pyogrio.raw.read(path, layer=layer.name, columns=columns, force_2d=True)
     found: Geometries = shapely.from_wkb(encoded, on_invalid="ignore")
     crossing = (shapely.get_dimensions(found) == 2) & ~shapely.is_valid(found)
     found[crossing] = shapely.make_valid(found[crossing])

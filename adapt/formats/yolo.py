@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import yaml
 
 from adapt.errors import NO_FILE, DataError
-from adapt.formats.coco import rasterise
+from adapt.wording import listed
 
 ROUNDING = 1e-3
 """How far a coordinate may lie outside 0..1; exporters round and clip."""
@@ -89,7 +88,7 @@ def read_yolo_names(path: Path) -> dict[int, str]:
         raise DataError(f"{path}: has no names; write names: [first, second], or names: {{0: first, 1: second}}")
     wrong = [f"{number!r}: {name!r}" for number, name in names.items() if type(number) is not int or not _is_name(name)]
     if wrong:
-        raise DataError(f"{path}: names must be numbers with names, not {', '.join(wrong[:5])}")
+        raise DataError(f"{path}: names must be numbers with names, not {listed(wrong)}")
     return {number: str(name) for number, name in names.items()}
 
 
@@ -98,7 +97,7 @@ def _is_name(name: object) -> bool:
     return isinstance(name, str | int) and not isinstance(name, bool) and str(name) != ""
 
 
-def rasterise_outline(outline: tuple[float, ...], *, height: int, width: int) -> npt.NDArray[np.bool_]:
-    """The (H, W) bool mask of an outline in shares of the image's width and height."""
+def outline_polygons(outline: tuple[float, ...], *, height: int, width: int) -> list[list[float]]:
+    """COCO's polygons, in pixels, of an outline in shares of the image's width and height."""
     pixels = np.reshape(outline, (-1, 2)) * (width, height)
-    return rasterise([pixels.flatten().tolist()], height=height, width=width)
+    return [pixels.flatten().tolist()]

@@ -14,11 +14,11 @@ from adapt.segmenters.protocol import PromptableSegmenter
 from adapt.segmenters.quiet import quiet_transformers
 from adapt.segmenters.sam import SamSegmenter
 from adapt.segmenters.tiny import TINY_SEED, tiny_config
+from adapt.wording import listed
 
 TINY = "adapt:tiny"
 FAMILIES: dict[str, type[SamModel]] = {"sam": SamModel}
 """`model_type` of `config.json` to the class that reads it."""
-LISTED = 8
 
 
 def load_segmenter(
@@ -146,13 +146,9 @@ def _refuse_partial(source: str, found: dict[str, set[str] | list[str]]) -> None
         "unexpected": sorted(map(str, found["unexpected_keys"])),
         "of another shape": sorted(str(entry[0]) for entry in found["mismatched_keys"]),
     }
-    listed = [
-        f"{len(names)} {fault}: {', '.join(names[:LISTED])}{' …' if len(names) > LISTED else ''}"
-        for fault, names in faults.items()
-        if names
-    ]
-    if listed:
+    told = [f"{len(names)} {fault}: {listed(names)}" for fault, names in faults.items() if names]
+    if told:
         raise CheckpointError(
             f"{source}: the weights do not fit the architecture of config.json, and nothing is loaded partly. "
-            f"{'; '.join(listed)}. Use the folder or repository that the weights came with"
+            f"{'; '.join(told)}. Use the folder or repository that the weights came with"
         )

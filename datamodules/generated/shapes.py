@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import yaml
 from PIL import Image
 
-from adapt.formats import encode_masks, rasterise_outline
+from adapt.formats import encode_masks, outline_polygons, rasterise
 
 IMAGES = 24
 SIDE = 96
@@ -157,7 +157,8 @@ def _shape(category: str, corners: Corners, turns: int) -> Shape:
     for _ in range(turns):
         corners = np.stack([SIDE - corners[:, 1], corners[:, 0]], axis=1)
     outline = tuple(np.round(corners / SIDE, 6).flatten().tolist())
-    return Shape(category, outline, rasterise_outline(outline, height=SIDE, width=SIDE))
+    polygons = outline_polygons(outline, height=SIDE, width=SIDE)
+    return Shape(category, outline, rasterise(polygons, height=SIDE, width=SIDE))
 
 
 def _save(values: npt.NDArray[np.uint8] | npt.NDArray[np.bool_], path: Path) -> None:

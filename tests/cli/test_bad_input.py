@@ -114,4 +114,4 @@ def test_a_broken_volume_can_be_skipped_by_name(
     assert main(["fit", "--recipe", "quickstart", *more, "data.on_error=skip"]) == 0
     text = capsys.readouterr().err
     assert text.count("skipped: ") == 1 and "broken [1].nii.gz" in text
-    assert "1 cases were skipped" in text
+    assert "1 case that cannot be used" in text

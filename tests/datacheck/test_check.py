@@ -203,6 +203,22 @@ def test_regions_of_a_label_that_is_one_object_are_no_pieces(
     assert check(clean, *classes, "--strict")[0] == 0
 
 
+def test_a_thing_that_another_one_covers_in_part_is_one_object_of_coco(
+    tmp_path: Path, check: Callable[..., Any]
+) -> None:
+    (tmp_path / "coco" / "images").mkdir(parents=True)
+    halves = [[10, 10, 20, 10, 20, 40, 10, 40], [30, 10, 40, 10, 40, 40, 30, 40]]  # of a thing behind a post
+    content: dict[str, list[Any]] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "car"}]}
+    for number in range(8):
+        image = np.random.default_rng(number).integers(60, 180, (64, 64), dtype=np.uint8)
+        Image.fromarray(image).save(tmp_path / "coco" / "images" / f"{number}.png")
+        content["images"].append({"id": number, "file_name": f"{number}.png", "height": 64, "width": 64})
+        content["annotations"].append({"id": number, "image_id": number, "category_id": 1, "segmentation": halves})
+    (tmp_path / "coco" / "annotations.json").write_text(json.dumps(content), encoding="utf-8")
+    _, report, _ = check(tmp_path / "coco", recipe="coco")
+    assert report["data"]["objects"] == 8 and "several_pieces" not in codes(report)
+
+
 def test_scans_are_checked_with_their_labels(tmp_path: Path, check: Callable[..., Any]) -> None:
     write_phantom(tmp_path / "scans", patients=4, seed=1)
     shutil.copy(tmp_path / "scans" / "images" / "patient_00.nii.gz", tmp_path / "scans" / "images" / "copy.nii.gz")

@@ -5,10 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from adapt.datacheck.findings import (
-    LISTED,
-    counted,
     left_out,
-    listed,
     of_total,
     overlapping_objects,
     several_pieces,
@@ -34,6 +31,7 @@ def _facts(**changes: object) -> Facts:
         "small_objects": 0,
         "empty_cases": 0,
         "skipped": [],
+        "unlabelled": [],
         "data_bytes": 1,
     }
     return Facts(**values | changes)
@@ -55,6 +53,12 @@ def test_a_case_without_an_object_is_a_warning_and_a_slice_without_one_a_note() 
     [images] = left_out(_facts(empty_images=2))
     assert (images.code, images.severity) == ("empty_images", "note")
     assert images.text.startswith("2 of 10 images (20.0 %) without any object")
+
+
+def test_scenes_that_no_label_lies_on_are_named() -> None:
+    [found] = left_out(_facts(unlabelled=["/scenes/a.tif"]))
+    assert (found.code, found.severity, found.where) == ("unlabelled_scenes", "warning", ("/scenes/a.tif",))
+    assert found.text.startswith("no label lies on 1 scene, left out: /scenes/a.tif; ")
 
 
 def test_small_objects_are_noted_with_their_share_of_all() -> None:
@@ -107,8 +111,5 @@ def test_overlaps_are_a_note_with_counts(summary: Samples, an_object: Objects) -
     assert overlapping_objects([summary("b")]) == []
 
 
-def test_texts_name_a_few_and_count_the_rest() -> None:
-    assert listed(["a", "b"]) == "a, b"
-    assert listed([str(n) for n in range(LISTED + 3)]).endswith(" and 3 more")
-    assert (counted(1, "image"), counted(1200, "image")) == ("1 image", "1,200 images")
+def test_a_share_is_told_with_its_total() -> None:
     assert of_total(1, 5000, "object") == "1 of 5,000 objects (under 0.1 %)"

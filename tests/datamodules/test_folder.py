@@ -98,8 +98,8 @@ def test_other_sizes_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("gone", "told"),
     [
-        ("labels/b.png", "1 images without a label of the same name: b"),
-        ("images/b.png", "1 labels without an image of the same name: b"),
+        ("labels/b.png", "1 image without a label of the same name: b"),
+        ("images/b.png", "1 label without an image of the same name: b"),
     ],
 )
 def test_a_missing_partner_is_named(tmp_path: Path, gone: str, told: str) -> None:
@@ -258,7 +258,7 @@ def test_masks_of_another_size_or_without_an_image_are_named(tmp_path: Path) -> 
     text = _refused(tmp_path, label_kind="masks")
     assert "a/2.png: shapes differ: image (20, 30), label (30, 20)" in text
     (tmp_path / "labels" / "b").mkdir()
-    assert "1 labels without an image of the same name: b" in _refused(tmp_path, label_kind="masks")
+    assert "1 label without an image of the same name: b" in _refused(tmp_path, label_kind="masks")
 
 
 def test_names_of_classes_belong_to_classes_only(tmp_path: Path) -> None:

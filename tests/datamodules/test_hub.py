@@ -265,7 +265,7 @@ def test_every_file_of_a_local_data_set_is_an_input(tmp_path: Path) -> None:
         ({"category_column": "zzz"}, "train; it has image, mask, masks, kinds, kind, slide, name"),
         ({"splits": ["train", "tets"]}, "data.splits: no 'tets' in"),
         ({"config": "other"}, "data.config: no 'other' in"),
-        ({"id_column": "kind"}, "data.id_column kind gives 1 ids to several rows: cell; choose another column"),
+        ({"id_column": "kind"}, "data.id_column kind gives 1 id to several rows: cell; choose another column"),
     ],
 )
 def test_what_is_not_there_is_told_with_what_is(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
@@ -351,11 +351,11 @@ def test_a_row_cannot_have_other_files_read(tmp_path: Path, path: str) -> None:
 def test_unusable_rows_fail_the_run_or_are_skipped_by_name(tmp_path: Path) -> None:
     source = _source(_parquet(tmp_path / "data", _broken("image", None)))
     made = {"settings": {}, "cache": tmp_path / "cache", "console": Console(quiet=True)}
-    with pytest.raises(DataError, match=r"1 images cannot be used:\n .* train row 1, image: holds no image"):
+    with pytest.raises(DataError, match=r"1 image cannot be used:\n .* train row 1, image: holds no image"):
         open_or_make(source, **made)
     store = open_or_make(source, **made, on_error="skip")
     assert (store.facts.samples, len(store.facts.skipped)) == (2, 1)
-    with pytest.raises(DataError, match="1 images cannot be used"):
+    with pytest.raises(DataError, match="1 image cannot be used"):
         open_or_make(source, **made)
 
 

@@ -266,8 +266,8 @@ def test_a_pattern_that_finds_no_patient_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("missing", "told"),
     [
-        ("labels/p2.nii.gz", "1 images without a label of the same name: p2. Give both the same name, or remove them"),
-        ("images/p2.nii.gz", "1 labels without an image of the same name: p2. Give both the same name, or remove them"),
+        ("labels/p2.nii.gz", "1 image without a label of the same name: p2. Give both the same name, or remove them"),
+        ("images/p2.nii.gz", "1 label without an image of the same name: p2. Give both the same name, or remove them"),
     ],
 )
 def test_a_missing_partner_is_named(tmp_path: Path, missing: str, told: str) -> None:
@@ -540,7 +540,7 @@ def test_a_folder_linked_into_itself_is_told_as_unpaired(tmp_path: Path) -> None
     _write_pair(tmp_path, _image(), _label())
     (tmp_path / "images" / "again").symlink_to(tmp_path / "images", target_is_directory=True)
     (tmp_path / "images" / "loop").symlink_to(tmp_path / "images" / "loop")  # leads nowhere, has no ending
-    assert "1 images without a label of the same name: again" in _refused(tmp_path)
+    assert "1 image without a label of the same name: again" in _refused(tmp_path)
 
 
 def test_a_volume_that_is_linked_to_itself_is_named(tmp_path: Path) -> None:

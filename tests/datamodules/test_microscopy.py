@@ -250,7 +250,7 @@ def test_pickled_masks_of_cellpose_are_refused_with_the_remedy(tmp_path: Path) -
     _tiff(tmp_path / "img01.tif", GREY)
     (tmp_path / "img01_seg.npy").write_bytes(b"never opened")
     text = _refused(tmp_path, image_folder=".", label_folder=".", label_suffix="_masks")
-    assert "img01_seg.npy: 1 images have their masks as Cellpose's _seg.npy, a Python pickle" in text
+    assert "img01_seg.npy: the masks of 1 image are Cellpose's _seg.npy, a Python pickle" in text
     assert "Save masks as PNG/tif, and set data.label_suffix=_cp_masks" in text
 
 
@@ -351,7 +351,7 @@ def test_partners_are_found_whatever_the_format_and_named_when_missing(tmp_path:
     assert len(_read(tmp_path)) == 1
     assert "no label, whose name ends in data.label_suffix=_masks, is in" in _refused(tmp_path, label_suffix="_masks")
     _tiff(tmp_path / "images" / "b.TIF", GREY)
-    assert "1 images without a label of the same name: b" in _refused(tmp_path)
+    assert "1 image without a label of the same name: b" in _refused(tmp_path)
     _tiff(tmp_path / "images" / "a.tif", GREY)
     assert "two files are called a: a.ome.tiff and a.tif; keep one" in _refused(tmp_path)
 

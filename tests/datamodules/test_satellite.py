@@ -186,7 +186,7 @@ def test_each_scene_may_have_its_own_labels_of_either_kind(root: Path) -> None:
     assert [len(sample.masks) for sample in samples] == [4, 2]
     assert [_filled(mask) for mask in samples[1].masks] == [(5, 5, 15, 15), (15, 5, 25, 15)]
     _write_scene(root, "c", column=2000)
-    assert "1 images without a label of the same name: c" in _refused(root)
+    assert "1 image without a label of the same name: c" in _refused(root)
 
 
 def test_values_of_a_label_raster_may_be_classes(root: Path) -> None:
@@ -322,6 +322,13 @@ def test_footprints_elsewhere_are_told_with_both_extents(root: Path) -> None:
     assert re.search(r"in EPSG:4326 are features from \(13\.79\d+, 45\.14\d+\) to \(13\.79\d+, 45\.14\d+\)", message)
     assert re.search(r"and scenes from \(13\.72\d+, 45\.14\d+\) to \(13\.72\d+, 45\.14\d+\)", message)
     assert "A mixed-up CRS is the usual cause: set data.label_crs" in message
+
+
+def test_a_scene_that_no_footprint_lies_on_is_told_beside_the_others(root: Path) -> None:
+    _write_scene(root, "b", column=100_000)
+    cases = [read() for read in _source(root).cases]
+    assert [case.unlabelled for case in cases] == [str(root / "images" / "b.tif"), ""]
+    assert [sample.group for case in cases for sample in case.samples] == ["a"]
 
 
 def test_footprints_of_another_zone_lie_where_label_crs_says(root: Path) -> None:

@@ -222,10 +222,10 @@ def test_a_long_list_of_bad_cases_is_shortened(tmp_path: Path) -> None:
     assert "case 20" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("small", "hint"), [(0, ""), (7, " 7 objects are smaller than data.min_object_pixels")])
+@pytest.mark.parametrize(("small", "hint"), [(0, ""), (7, " 7 objects smaller than data.min_object_pixels")])
 def test_data_without_an_object_is_refused(tmp_path: Path, small: int, hint: str) -> None:
     source = Source(inputs=[], cases=[lambda: Case(samples=[], empty_images=4, small_objects=small)])
-    with pytest.raises(DataError, match=rf"no image with an object was found in 1 cases\.{hint}"):
+    with pytest.raises(DataError, match=rf"no image with an object was found in 1 case\.{hint}"):
         _open(source, tmp_path / "cache")
 
 

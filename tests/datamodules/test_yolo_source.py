@@ -121,7 +121,7 @@ def test_one_part_is_used_if_its_folder_is_named(tmp_path: Path) -> None:
 def test_a_label_without_an_image_is_named(tmp_path: Path) -> None:
     _write(tmp_path, "images/train/a.png", "labels/train/a.txt", f"0 {SQUARE}")
     (tmp_path / "labels" / "train" / "b.txt").write_text("", encoding="utf-8")
-    assert "1 labels without an image of the same name: train/b" in _refused(tmp_path)
+    assert "1 label without an image of the same name: train/b" in _refused(tmp_path)
 
 
 def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:

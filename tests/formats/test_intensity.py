@@ -8,6 +8,7 @@ import pytest
 
 from adapt.errors import DataError
 from adapt.formats import integral, label_values, narrowest, percentile_range, to_uint8
+from adapt.formats.intensity import COUNTED
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,15 @@ def test_a_constant_image_is_black() -> None:
 def test_percentiles_of_evenly_spread_values() -> None:
     values = np.random.default_rng(0).permutation(1001)  # 0..1000, so percentile q is 10 q
     assert percentile_range(values, low=0.5, high=99.5) == pytest.approx((5.0, 995.0))
+
+
+def test_percentiles_of_a_large_volume_come_from_a_grid_over_all_of_it() -> None:
+    small = np.random.default_rng(0).normal(size=(40, 50, 60)).astype(np.float32)
+    assert percentile_range(small, low=1, high=99) == tuple(np.percentile(small, [1, 99]).tolist())  # all are counted
+    large = np.broadcast_to(np.arange(256, dtype=np.uint8)[:, None, None], (256, 300, 300))
+    assert large.size > COUNTED
+    low, high = percentile_range(large, low=1, high=99)
+    assert (low, high) == pytest.approx(np.percentile(np.arange(256), [1, 99]).tolist(), abs=1)
 
 
 @pytest.mark.parametrize(

@@ -71,9 +71,21 @@ def test_of_several_components_one_is_chosen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-def test_a_flat_image_is_refused(tmp_path: Path, ending: str) -> None:
-    sitk.WriteImage(sitk.GetImageFromArray(VALUES[0]), tmp_path / f"a.{ending}")
-    with pytest.raises(DataError, match=rf"a\.{ending}: is 2-dimensional .* a 3D volume is needed"):
+def test_a_flat_image_is_one_slice(tmp_path: Path, ending: str) -> None:
+    flat = sitk.GetImageFromArray(VALUES[0])
+    flat.SetSpacing((0.5, 0.25))
+    flat.SetOrigin((7.0, -3.0))
+    sitk.WriteImage(flat, tmp_path / f"a.{ending}")
+    volume = read_itk(tmp_path / f"a.{ending}")
+    np.testing.assert_array_equal(volume.voxels, VALUES[:1])
+    assert volume.spacing == (1.0, 0.25, 0.5)  # between slices there is nothing to know
+    np.testing.assert_allclose(volume.affine[:3, 3], (-7, 3, 0))  # in RAS+
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_an_image_of_four_dimensions_is_refused(tmp_path: Path, ending: str) -> None:
+    sitk.WriteImage(sitk.JoinSeries([_image(), _image()]), tmp_path / f"a.{ending}")
+    with pytest.raises(DataError, match=rf"a\.{ending}: is 4-dimensional .* a 2D image or 3D volume is needed"):
         read_itk(tmp_path / f"a.{ending}")
 
 

@@ -171,6 +171,20 @@ def test_a_file_cut_short_is_named(tmp_path: Path, ending: str) -> None:
     assert f"a{ending}: cannot be read as vector data" in _refused(path)
 
 
+@pytest.mark.parametrize("ending", DRIVERS)
+@pytest.mark.parametrize("name", ["north!", "a;b", "gro\u00df # %20 ?x&y", "a=1,b"])
+def test_no_sign_of_a_path_is_taken_for_another_place(tmp_path: Path, ending: str, name: str) -> None:
+    _write(tmp_path / f"plain{ending}", [SQUARE, OTHER], kind=["x", "y"])
+    folder = tmp_path / name
+    folder.mkdir()
+    for part in tmp_path.glob("plain.*"):
+        shutil.copy(part, folder / f"{name}{part.suffix}")
+    layer = find_layer(folder / f"{name}{ending}", column="kind")
+    assert len(feature_bounds(layer)) == 2
+    polygons = read_polygons(layer)
+    assert shapely.equals(polygons.geometries, [SQUARE, OTHER]).all() and polygons.categories == ("x", "y")
+
+
 def test_missing_and_other_files_are_named(tmp_path: Path) -> None:
     assert "none.gpkg: cannot be read (No such file or directory)" in _refused(tmp_path / "none.gpkg")
     assert "a.kml: vector labels are .gpkg, .geojson, .json, .shp files" in _refused(tmp_path / "a.kml")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco
 
 from adapt.errors import DataError
-from adapt.formats import rasterise_outline, read_yolo_labels, read_yolo_names
+from adapt.formats import outline_polygons, rasterise, read_yolo_labels, read_yolo_names
 
 NAMES = {0: "roof", 1: "tree"}
 TRIANGLE = "0.1 0.1 0.9 0.1 0.5 0.9"
@@ -145,14 +145,15 @@ def test_an_outline_is_drawn_as_pycocotools_draws_it(
     corners: list[tuple[float, float]], height: int, width: int
 ) -> None:
     outline = tuple(value for corner in corners for value in corner)
-    mask = rasterise_outline(outline, height=height, width=width)
+    mask = rasterise(outline_polygons(outline, height=height, width=width), height=height, width=width)
     polygon = [value for x, y in corners for value in (x * width, y * height)]
     [encoded] = coco.frPyObjects([polygon], height, width)
     np.testing.assert_array_equal(mask, coco.decode(encoded))
 
 
 def test_an_outline_of_the_whole_image_is_the_whole_image() -> None:
-    assert rasterise_outline((0, 0, 1, 0, 1, 1, 0, 1), height=7, width=13).all()
+    polygons = outline_polygons((0, 0, 1, 0, 1, 1, 0, 1), height=7, width=13)
+    assert rasterise(polygons, height=7, width=13).all()
 
 
 def test_a_hole_that_a_tool_bridged_stays_a_hole() -> None:
@@ -163,5 +164,5 @@ def test_a_hole_that_a_tool_bridged_stays_a_hole() -> None:
     expected = np.zeros((40, 60), dtype=bool)
     expected[4:36, 6:54] = True
     expected[12:24, 18:36] = False
-    mask = rasterise_outline(outline, height=40, width=60)
+    mask = rasterise(outline_polygons(outline, height=40, width=60), height=40, width=60)
     assert (mask != expected).sum() <= 24  # but for the pixels along the bridge
