@@ -30,6 +30,12 @@ def group_rule(data: DataSettings) -> dict[str, str | int | None]:
                 "data.split_by": data.split_by,
                 "data.block_size": block_size,
             }
+        case MicroscopyData() if data.split_by == "block":
+            return {
+                "data.split_by": data.split_by,
+                "data.block_planes": data.block_planes,
+                "data.block_gap": data.block_gap,
+            }
         case _:
             return {"data.group_pattern": data.group_pattern}
 
