@@ -1,4 +1,4 @@
-"""Microscopy: images with maps of instances, cut into planes and tiles, grouped by image."""
+"""Microscopy: images with maps of instances, cut into planes and tiles, grouped by image or block of planes."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -58,14 +58,18 @@ def _samples(
     with open_image(image_path, settings) as image, open_labels(label_path, image, settings) as labels:
         time = one_index(image, "T", settings.time, key="data.time")
         channels = channel_indices(image, settings.channels)
-        planes = _planes(image, labels, settings)
+        planes = {
+            places: _group(group, places[0], settings)
+            for places in _planes(image, labels, settings)
+            if not _in_gap(places[0], settings)
+        }
 
         @lru_cache(maxsize=1)  # an image of one plane is read once, for its percentiles and for its pixels
         def pixels(places: Planes) -> npt.NDArray[Any]:
             return np.stack([_projected(image, time, places, channel) for channel in channels], axis=-1)
 
         ranges = _ranges((pixels(places) for places in planes), len(planes), image, settings)
-        for places in planes:
+        for places, group_of_plane in planes.items():
             values = _label_values(labels, time, places)
             small = _without_small(values, settings.min_object_pixels)
             case.small_objects += small
@@ -81,7 +85,7 @@ def _samples(
                     image=picture[tile.slices],
                     masks=masks,
                     categories=(settings.category,) * len(masks),
-                    group=group,
+                    group=group_of_plane,
                     spacing=image.pixel_size or labels.pixel_size or (1.0, 1.0),
                     spacing_unit="um" if image.pixel_size or labels.pixel_size else "px",
                     sample_id=f"{name}{place}" + (f"/y{tile.top:05d}_x{tile.left:05d}" if len(tiles) > 1 else ""),
@@ -109,6 +113,20 @@ def _planes(image: PlaneStack, labels: PlaneStack, settings: MicroscopyData) -> 
             raise DataError(f"{labels.source}: has labels of one plane, but data.z=all reads {count}; set data.z")
         return [(place,) for place in range(count)]
     return [(one_index(image, "Z", settings.z, key="data.z"),)]
+
+
+def _in_gap(plane: int, settings: MicroscopyData) -> bool:
+    """Whether a plane lies between two blocks: it would show a bit of the objects of both."""
+    if settings.split_by == "file":
+        return False
+    return plane % (settings.block_planes + settings.block_gap) >= settings.block_planes
+
+
+def _group(image_group: str, plane: int, settings: MicroscopyData) -> str:
+    """The image's group, or the block of the plane."""
+    if settings.split_by == "file":
+        return image_group
+    return f"{image_group}/block_{plane // (settings.block_planes + settings.block_gap):03d}"
 
 
 def _projected(image: PlaneStack, time: int, places: Planes, channel: int) -> npt.NDArray[Any]:

@@ -8,14 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from adapt.cli import main
-from adapt.datamodules.microscopy import microscopy_source
+from adapt.datamodules import split_groups
+from adapt.datamodules.microscopy import _group, _in_gap, microscopy_source
 from adapt.errors import DataError
 from adapt.formats.ome_zarr_writer import Version, write_ome_zarr
 from adapt.formats.tiff import write_label_tiff
-from adapt.recipe import MicroscopyData, Percentile
+from adapt.recipe import MicroscopyData, Percentile, SplitSettings
 from adapt.samples import Sample
 
 Array = npt.NDArray[Any]
@@ -145,6 +148,40 @@ def test_every_plane_of_a_stack_is_an_image_of_one_group_in_one_range(tmp_path: 
         np.testing.assert_array_equal(sample.masks.any(0), labels[z] > 0)
         expected = np.clip((STACK[z, 1] - low) / (high - low) * 255, 0, 255)
         np.testing.assert_allclose(sample.image[..., 0], expected, atol=0.51)
+
+
+def _deep_pair(root: Path, planes: int) -> None:
+    _tiff(root / "images" / "a.tif", RANDOM.integers(0, 99, (planes, 40, 60), np.uint8), metadata={"axes": "ZYX"})
+    _tiff(root / "labels" / "a.tif", np.stack([_labels()] * planes), metadata={"axes": "ZYX"})
+
+
+def test_blocks_of_planes_are_groups_with_a_gap_between_them(tmp_path: Path) -> None:
+    _deep_pair(tmp_path, 12)
+    samples = _read(tmp_path, z="all", split_by="block", block_planes=3, block_gap=2)
+    planes: dict[str, list[int]] = {}
+    for sample in samples:
+        planes.setdefault(sample.group, []).append(int(sample.sample_id.removeprefix("a/z")))
+    assert planes == {"a/block_000": [0, 1, 2], "a/block_001": [5, 6, 7], "a/block_002": [10, 11]}
+
+
+@settings(max_examples=50)
+@given(planes=st.integers(1, 60), size=st.integers(1, 9), gap=st.integers(1, 9), plane=st.integers(0, 59))
+def test_neighbours_within_the_gap_are_never_in_two_groups(planes: int, size: int, gap: int, plane: int) -> None:
+    data = MicroscopyData(kind="microscopy", root="x", z="all", split_by="block", block_planes=size, block_gap=gap)
+    kept = {number: _group("a", number, data) for number in range(planes) if not _in_gap(number, data)}
+    for number, group in kept.items():
+        near = {kept[other] for other in range(number - gap, number + gap + 1) if other in kept}
+        assert near == {group}
+    assert 0 in kept and len(set(kept.values())) == -(-planes // (size + gap))
+
+
+def test_one_stack_can_be_split_by_its_blocks(tmp_path: Path) -> None:
+    _deep_pair(tmp_path, 20)
+    groups = [sample.group for sample in _read(tmp_path, z="all", split_by="block", block_planes=4)]
+    splits = split_groups(groups, SplitSettings(), seed=0)
+    assert all((splits.train, splits.validation, splits.test))
+    with pytest.raises(DataError, match="cannot split"):
+        split_groups([sample.group for sample in _read(tmp_path, z="all")], SplitSettings(), seed=0)
 
 
 def test_one_plane_or_the_projection_of_a_stack_is_one_image(tmp_path: Path) -> None:
@@ -371,6 +408,9 @@ def test_images_of_a_slide_are_one_group(tmp_path: Path) -> None:
         ({"channels": [0, 1, 2, 3]}, "channels"),
         ({"z": "min"}, "z"),
         ({"level": -1}, "level"),
+        ({"split_by": "block"}, "z must be all"),
+        ({"split_by": "block", "z": "all", "group_pattern": "^(a)"}, "split_by must be file"),
+        ({"split_by": "block", "z": "all", "block_gap": 0}, "block_gap"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(tmp_path: Path, changes: dict[str, Any], told: str) -> None:

@@ -33,6 +33,12 @@ def group_rule(data: DataSettings) -> dict[str, str | int | None]:
             }
         case SyntheticData():
             return {}
+        case MicroscopyData() if data.split_by == "block":
+            return {
+                "data.split_by": data.split_by,
+                "data.block_planes": data.block_planes,
+                "data.block_gap": data.block_gap,
+            }
         case _:
             return {"data.group_pattern": data.group_pattern}
 

@@ -55,6 +55,13 @@ class MicroscopyData(Settings):
         Percentile(kind="percentile"),
         description="How values become 0..255, by image and channel; 8-bit colour stays. null: 8 bits stay.",
     )
+    split_by: Literal["file", "block"] = Field(
+        "file", description="What is a group. file: all planes of an image; block: neighbouring planes of a stack."
+    )
+    block_planes: Annotated[int, Field(ge=1)] = Field(8, description="With split_by block: planes of a block.")
+    block_gap: Annotated[int, Field(ge=1)] = Field(
+        1, description="With split_by block: planes left out between blocks; best as many as an object is deep."
+    )
     category: str = Field("cell", min_length=1, description="What the objects are called.")
     tile_size: TileSize = 512
     tile_overlap: TileOverlap = 64
@@ -67,4 +74,12 @@ class MicroscopyData(Settings):
     @model_validator(mode="after")
     def _tiles_go_on(self) -> "MicroscopyData":
         check_tiles(self.tile_size, self.tile_overlap)
+        return self
+
+    @model_validator(mode="after")
+    def _blocks_have_planes(self) -> "MicroscopyData":
+        if self.split_by == "block" and self.z != "all":
+            raise ValueError("split_by block makes groups of the planes of a stack, so z must be all")
+        if self.split_by == "block" and self.group_pattern is not None:
+            raise ValueError("group_pattern names the groups, so split_by must be file")
         return self
