@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,7 @@ GENERATED = {
     "coco": "adapt:shapes_coco",
     "yolo": "adapt:shapes_yolo",
     "hub_dataset": "adapt:shapes_hub",
+    "pretrain_tiny": "adapt:synthetic",
 }
 LARGE_SIDE, LARGE_SLICES = 20_000, 512
 COLUMNS = (
@@ -110,8 +111,10 @@ def loader_rate(recipe: Recipe, store: Store, *, workers: int) -> float:
     splits = build.make_splits(recipe, store, Console(quiet=True))
     spec = build.make_segmenter(recipe).spec
     loader = build.make_data(recipe, store, splits, spec, build.pick_device(recipe)).train_dataloader()
+    epochs = count(1)  # not the first: synthetic images are drawn anew after it
 
     def epoch() -> int:
+        loader.sampler.set_epoch(next(epochs))
         return sum(len(batch.sample_ids) for batch in loader)
 
     epoch()  # the workers start

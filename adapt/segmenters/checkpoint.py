@@ -13,7 +13,7 @@ from adapt.segmenters.input_size import at_input_size
 from adapt.segmenters.protocol import PromptableSegmenter
 from adapt.segmenters.quiet import quiet_transformers
 from adapt.segmenters.sam import SamSegmenter
-from adapt.segmenters.tiny import TINY_SEED, tiny_config
+from adapt.segmenters.tiny import tiny_config, tiny_folder
 from adapt.wording import listed
 
 TINY = "adapt:tiny"
@@ -35,12 +35,9 @@ def load_segmenter(
         CheckpointError: not found, unreachable, of another architecture, or with missing, unexpected or
             misshapen weights (listed).
     """
-    if checkpoint == TINY:
-        model = initialised(tiny_config(), seed=TINY_SEED)
-    else:
-        source = _find(checkpoint)
-        _, family = _family(source, revision=revision)
-        model = _load_strictly(family, source, revision=revision)
+    source = tiny_folder() if checkpoint == TINY else _find(checkpoint)
+    _, family = _family(source, revision=revision)
+    model = _load_strictly(family, source, revision=revision)
     return SamSegmenter(model if input_size is None else at_input_size(model, input_size))
 
 

@@ -1,16 +1,49 @@
-"""`adapt:tiny`: a small SAM that needs no download: 256 px input, about 4 million parameters.
+"""`adapt:tiny`: a small SAM that ships with the package: 256 px input, about 4 million parameters.
 
-Its weights are random, drawn from a fixed seed, until the project ships pretrained ones: it serves to run
-everything end to end and to test, and its own masks are worth nothing before tuning.
+The project has pretrained it itself, on synthetic images only (`recipes/pretrain_tiny.yaml`, docs/tiny.md): it serves
+to try everything without a download, and to test. Real work starts from `facebook/sam-vit-base` or a larger model.
 """
+
+import hashlib
+from pathlib import Path
 
 from transformers import SamConfig, SamMaskDecoderConfig, SamPromptEncoderConfig, SamVisionConfig
 
-TINY_NOTE = "random weights: its untouched figures are a floor, not Segment Anything's"
-TINY_SEED = 20_230_405  # the day Segment Anything appeared
+from adapt.errors import CheckpointError
+
+TINY_NOTE = "pretrained on synthetic images only: for trying the tool, not for real work"
+FOLDER = Path(__file__).parent / "tiny_weights"
+FILES = {
+    "config.json": "4ad42961521970ed36f9b188ddc877c396ee4bfc7ac1c7d9cd49d47f0f9b9a06",
+    "model.safetensors": "4ac8cfbf107551e0c568e6a82b8d637e2f5e733ef636eac3bced0ee4930260ef",
+}
+"""File to its sha256, which is checked before it is read."""
 IMAGE_SIZE = 256
 PATCH_SIZE = 16
 CHANNELS = 128  # of the image embedding and the decoder
+
+
+def tiny_folder(folder: Path = FOLDER) -> Path:
+    """The folder of the pretrained model, as `SamModel.from_pretrained` reads it.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+    """
+    for name, expected in FILES.items():
+        try:
+            found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        except OSError as error:
+            raise _broken(f"{folder / name} cannot be read ({error.strerror})") from None
+        if found != expected:
+            raise _broken(f"{folder / name} is damaged (sha256 {found[:12]}…, not {expected[:12]}…)")
+    return folder
+
+
+def _broken(what: str) -> CheckpointError:
+    return CheckpointError(
+        f"adapt:tiny: {what}. Install the package again (pip install --force-reinstall --no-deps adapt-sam; of a "
+        "checkout, git checkout that file), or set model.checkpoint to a Hub id or a local folder"
+    )
 
 
 def tiny_config() -> SamConfig:
