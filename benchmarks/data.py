@@ -28,6 +28,7 @@ from rich.table import Table
 
 from adapt import build
 from adapt.datamodules import Source, Store
+from adapt.datamodules.base import EpochSampler
 from adapt.recipe import Recipe, find_recipe, load_recipe
 
 GENERATED = {
@@ -111,10 +112,11 @@ def loader_rate(recipe: Recipe, store: Store, *, workers: int) -> float:
     splits = build.make_splits(recipe, store, Console(quiet=True))
     spec = build.make_segmenter(recipe).spec
     loader = build.make_data(recipe, store, splits, spec, build.pick_device(recipe)).train_dataloader()
-    epochs = count(1)  # not the first: synthetic images are drawn anew after it
+    sampler, epochs = loader.sampler, count(1)  # not the first epoch: synthetic images are drawn anew after it
+    assert isinstance(sampler, EpochSampler)
 
     def epoch() -> int:
-        loader.sampler.set_epoch(next(epochs))
+        sampler.set_epoch(next(epochs))
         return sum(len(batch.sample_ids) for batch in loader)
 
     epoch()  # the workers start
