@@ -6,14 +6,17 @@
 Without a recipe, the generated data of every domain is measured. `in order` reads each case once and takes its samples
 one after the other, as preparing does; `at random` reads the case of a sample for each sample in random order, as
 training without a store would. Each is read of the sources and of the store, in the same order, in turns, and is the
-best of five passes or more. What bounds the store: for small images the fixed cost of a row (Arrow's columns, checks),
-for large ones copying the image and clearing the masks, which is the speed of memory.
+median of five passes or more; seconds are those that this process works, as what else the machine does would count for
+the longer passes alone. The loader's are those of the clock. What bounds the store: for small images the fixed cost of
+a row (Arrow's columns, checks), for large ones copying the image and clearing the masks, which is the speed of memory.
+Nearest to the sources comes a volume of many tiny slices that is decoded in one go: see docs/adr/0005.
 """
 
 import argparse
 import os
 import platform
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -51,16 +54,16 @@ LIMITS = {"ct": 2000, "geotiff": 1500}
 """MiB that preparing may take."""
 
 
-def rates(*works: Callable[[], int]) -> list[float]:
-    """Items a second of each work: the best of some passes, which take turns; the others were disturbed."""
+def rates(*works: Callable[[], int], clock: Callable[[], float]) -> list[float]:
+    """Items a second of each work: median of some passes, which take turns, as a shared machine is never the same."""
     found: list[list[float]] = [[] for _ in works]
     begun = time.perf_counter()
     while len(found[0]) < PASSES or time.perf_counter() - begun < SECONDS:
         for passes, work in zip(found, works, strict=True):
-            start = time.perf_counter()
+            start = clock()
             count = work()
-            passes.append(count / (time.perf_counter() - start))
-    return [max(passes) for passes in found]
+            passes.append(count / (clock() - start))
+    return [statistics.median(passes) for passes in found]
 
 
 def read_sources(source: Source) -> int:
@@ -93,8 +96,11 @@ def measure(name: str, overrides: list[str], folder: Path, console: Console) -> 
     begun = time.perf_counter()
     store = build.make_store(recipe, console)
     prepared = len(store.rows) / (time.perf_counter() - begun)
-    in_order = rates(lambda: read_sources(source), lambda: read_store(store, range(len(case_of))))
-    at_random = rates(lambda: read_at_random(source, order, case_of), lambda: read_store(store, order))
+    rows = range(len(case_of))
+    in_order = rates(lambda: read_sources(source), lambda: read_store(store, rows), clock=time.process_time)
+    at_random = rates(
+        lambda: read_at_random(source, order, case_of), lambda: read_store(store, order), clock=time.process_time
+    )
     loaders = [loader_rate(recipe, store, workers=workers) for workers in (0, 2)]
     height, width = store.rows[0]["height"], store.rows[0]["width"]
     objects = store.facts.objects / store.facts.samples
@@ -120,7 +126,7 @@ def loader_rate(recipe: Recipe, store: Store, *, workers: int) -> float:
         return sum(len(batch.sample_ids) for batch in loader)
 
     epoch()  # the workers start
-    return rates(epoch)[0]
+    return rates(epoch, clock=time.perf_counter)[0]
 
 
 def write_large_ct(folder: Path) -> list[str]:
