@@ -14,7 +14,7 @@ from PIL import Image
 from adapt.cli import main
 from adapt.recipe import find_recipe, load_recipe
 
-IMAGES, MANY_IMAGES = 150, 1_500
+IMAGES, MANY_IMAGES = 150, 600
 PLACES = ["data.root=pairs", "cache=cache", "output=runs", "trainer.workers=0"]
 """Below the folder that a command runs in."""
 # many: preparing them must take longer than a busy machine takes to notice that it has begun
@@ -40,7 +40,13 @@ def start(folder: Path, action: str, *more: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
+        preexec_fn=_heed_interrupts,
     )
+
+
+def _heed_interrupts() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
