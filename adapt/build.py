@@ -150,10 +150,10 @@ def make_segmenter(recipe: Recipe) -> PromptableSegmenter:
     """The segmenter of a recipe, untouched: pretrained, or with fresh weights."""
     model = recipe.model
     if model.weights == "random":
-        return random_segmenter(
-            model.checkpoint, seed=recipe.seed, revision=model.revision, input_size=model.input_size
-        )
-    return load_segmenter(model.checkpoint, revision=model.revision, input_size=model.input_size)
+        segmenter = random_segmenter(model.checkpoint, seed=recipe.seed, revision=model.revision)
+    else:
+        segmenter = load_segmenter(model.checkpoint, revision=model.revision)
+    return segmenter if model.input_size is None else segmenter.at_input_size(model.input_size)
 
 
 def count_epochs(recipe: Recipe, *, steps_per_epoch: int) -> int:
@@ -327,6 +327,8 @@ def plan_lines(
         f"{part} {count:,} of {total:,}" for part, count, total in trainable_table(segmenter) if count
     )
     note = f" ({TINY_NOTE})" if recipe.model.checkpoint == TINY else ""
+    if recipe.model.weights == "random":
+        note = " (random weights: its untouched figures are a floor)"
     return [
         (
             "data",

@@ -9,7 +9,6 @@ from transformers import SamModel
 
 from adapt.errors import CheckpointError
 from adapt.segmenters.initial import initialised
-from adapt.segmenters.input_size import at_input_size
 from adapt.segmenters.protocol import PromptableSegmenter
 from adapt.segmenters.quiet import quiet_transformers
 from adapt.segmenters.sam import SamSegmenter
@@ -21,15 +20,12 @@ FAMILIES: dict[str, type[SamModel]] = {"sam": SamModel}
 """`model_type` of `config.json` to the class that reads it."""
 
 
-def load_segmenter(
-    checkpoint: str, *, revision: str | None = None, input_size: int | None = None
-) -> PromptableSegmenter:
+def load_segmenter(checkpoint: str, *, revision: str | None = None) -> PromptableSegmenter:
     """The pretrained segmenter, in float32 on the CPU, in eval mode.
 
     Args:
         checkpoint: `adapt:tiny`, a local folder with `config.json` and `model.safetensors`, or a Hub id.
         revision: branch, tag or commit, for a Hub id.
-        input_size: side of the input, pixels; the checkpoint's own by default.
 
     Raises:
         CheckpointError: not found, unreachable, of another architecture, or with missing, unexpected or
@@ -37,21 +33,15 @@ def load_segmenter(
     """
     source = tiny_folder() if checkpoint == TINY else _find(checkpoint)
     _, family = _family(source, revision=revision)
-    model = _load_strictly(family, source, revision=revision)
-    return SamSegmenter(model if input_size is None else at_input_size(model, input_size))
+    return SamSegmenter(_load_strictly(family, source, revision=revision))
 
 
-def random_segmenter(
-    checkpoint: str, *, seed: int, revision: str | None = None, input_size: int | None = None
-) -> PromptableSegmenter:
+def random_segmenter(checkpoint: str, *, seed: int, revision: str | None = None) -> PromptableSegmenter:
     """A segmenter of a checkpoint's architecture with fresh weights, to be trained from nothing; else as above."""
     if checkpoint == TINY:
-        config = tiny_config()
-    else:
-        config_file, family = _family(_find(checkpoint), revision=revision)
-        config = family.config_class.from_json_file(config_file)
-    model = initialised(config, seed=seed)
-    return SamSegmenter(model if input_size is None else at_input_size(model, input_size))
+        return SamSegmenter(initialised(tiny_config(), seed=seed))
+    config_file, family = _family(_find(checkpoint), revision=revision)
+    return SamSegmenter(initialised(family.config_class.from_json_file(config_file), seed=seed))
 
 
 def _find(checkpoint: str) -> Path | str:

@@ -19,7 +19,7 @@ def model() -> SamModel:
 
 @pytest.mark.parametrize("size", [64, 128, 384])
 def test_it_encodes_and_decodes_at_that_size(size: int) -> None:
-    segmenter = load_segmenter("adapt:tiny", input_size=size)
+    segmenter = load_segmenter("adapt:tiny").at_input_size(size)
     assert (segmenter.spec.image_size, segmenter.spec.mask_size) == (size, size // 4)
     prompts = point_prompts(torch.full((1, 2, 2), size / 2), torch.ones(1, 2, dtype=torch.bool))
     with torch.no_grad():
