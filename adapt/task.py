@@ -16,7 +16,7 @@ from adapt.metrics.gathered import GatheredMeanIou
 from adapt.prompts import PromptSimulation, Session
 from adapt.protocols import PROTOCOLS, answers_of, truth_of
 from adapt.samples import Batch
-from adapt.segmenters import ImageFeatures, PromptableSegmenter
+from adapt.segmenters import ImageFeatures, PromptableSegmenter, freeze_boundary
 from adapt.session import Objective, session_losses
 from adapt.tuning import trainable_names
 
@@ -61,19 +61,23 @@ class AdaptTask(lightning.LightningModule):
         super().__init__()
         self.segmenter = segmenter
         self.simulation, self.session, self.objective, self._plan = simulation, session, objective, plan
-        self._encoder_trains = any(parameter.requires_grad for parameter in segmenter.encoder.parameters())
+        self._boundary = freeze_boundary(segmenter.stages)
         self.miou_one_click, self.miou_box = GatheredMeanIou(), GatheredMeanIou()
         self._mious = {"one_click": self.miou_one_click, "box": self.miou_box}
 
     def on_fit_start(self) -> None:
-        """Only what trains is in training mode: a frozen encoder stays as it is evaluated."""
-        self.segmenter.encoder.train(self._encoder_trains)
+        """Only what trains is in training mode: what is frozen of the encoder stays as it is evaluated."""
+        self.segmenter.encoder.eval()
+        for stage in self.segmenter.stages[self._boundary :]:
+            for module in stage.modules:
+                module.train()
         self.segmenter.mask_decoder.train()
 
     def encode(self, batch: Batch) -> ImageFeatures:
-        """Run the encoder, once an image; without a graph when it is frozen."""
-        with torch.set_grad_enabled(self._encoder_trains and torch.is_grad_enabled()):
-            return self.segmenter.encode(batch.images)
+        """Run the encoder, once an image; without a graph as far as it is frozen."""
+        with torch.no_grad():
+            hidden = self.segmenter.encode_prefix(batch.images, boundary=self._boundary)
+        return self.segmenter.encode_suffix(hidden, boundary=self._boundary)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The mean loss over the batch's objects."""

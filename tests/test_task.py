@@ -122,7 +122,8 @@ def test_a_batch_is_the_mean_over_objects_of_its_images_alone(tiny: PromptableSe
 def test_a_step_runs_the_encoder_once_without_a_graph(tiny: PromptableSegmenter) -> None:
     task = AdaptTask(tiny, simulation=simulation(0.5), session=SINGLE, objective=PLAIN, plan=plan())
     calls = []
-    handle = tiny.encoder.register_forward_hook(lambda module, inputs, output: calls.append(len(inputs[0])))
+    first = tiny.stages[0].modules[0]
+    handle = first.register_forward_hook(lambda module, inputs, output: calls.append(len(inputs[0])))
     batch = make_batch()
     features = task.encode(batch)
     losses, valid = losses_with_graph(tiny, batch, features=features)

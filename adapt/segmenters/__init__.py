@@ -1,16 +1,27 @@
 """Promptable segmenters: one interface, one thin class a family, chosen by the checkpoint."""
 
 from adapt.segmenters.checkpoint import TINY, load_segmenter, random_segmenter
-from adapt.segmenters.protocol import ImageFeatures, MaskPredictions, PromptableSegmenter, SegmenterSpec
+from adapt.segmenters.protocol import (
+    EncoderStage,
+    Hidden,
+    ImageFeatures,
+    MaskPredictions,
+    PromptableSegmenter,
+    SegmenterSpec,
+    freeze_boundary,
+)
 from adapt.segmenters.tiny import TINY_NOTE
 
 __all__ = [
     "TINY",
     "TINY_NOTE",
+    "EncoderStage",
+    "Hidden",
     "ImageFeatures",
     "MaskPredictions",
     "PromptableSegmenter",
     "SegmenterSpec",
+    "freeze_boundary",
     "load_segmenter",
     "random_segmenter",
 ]

@@ -1,6 +1,6 @@
 """What every promptable segmenter offers, whatever its family."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -56,6 +56,31 @@ class MaskPredictions:
     iou: Tensor
 
 
+Hidden = tuple[Tensor, ...]
+"""What passes from one stage of an encoder to the next: (B, ...) float tensors, as many as the family needs."""
+
+
+@dataclass(frozen=True, eq=False)
+class EncoderStage:
+    """A step of the image encoder: the patch embedding, a transformer block, or the neck.
+
+    Attributes:
+        run: from what the stage before it hands on to what this one does; the first takes the images alone.
+        modules: all that it runs.
+        parameters: all that it reads.
+    """
+
+    run: Callable[[Hidden], Hidden]
+    modules: tuple[nn.Module, ...]
+    parameters: tuple[nn.Parameter, ...]
+
+
+def freeze_boundary(stages: Sequence[EncoderStage]) -> int:
+    """Stages in front of the first one that trains: what they make of an image never changes. All, if none trains."""
+    trains = (any(parameter.requires_grad for parameter in stage.parameters) for stage in stages)
+    return next((place for place, found in enumerate(trains) if found), len(stages))
+
+
 class PromptableSegmenter(Protocol):
     """A pretrained model that turns an image and prompts into masks. Implementations are `nn.Module`s."""
 
@@ -71,7 +96,12 @@ class PromptableSegmenter(Protocol):
 
     @property
     def encoder(self) -> nn.Module:
-        """The image encoder; only `encode` calls it."""
+        """The image encoder; only `encode_prefix` and `encode_suffix` run it."""
+        ...
+
+    @property
+    def stages(self) -> Sequence[EncoderStage]:
+        """The encoder as steps, in order: the patch embedding, each block, the neck."""
         ...
 
     @property
@@ -90,6 +120,14 @@ class PromptableSegmenter(Protocol):
         Args:
             images: (B, 3, S, S) float32, normalised, model frame.
         """
+        ...
+
+    def encode_prefix(self, images: Tensor, *, boundary: int) -> Hidden:
+        """Run the first `boundary` stages on images, as of `encode`; with 0 the images themselves."""
+        ...
+
+    def encode_suffix(self, hidden: Hidden, *, boundary: int) -> ImageFeatures:
+        """Run the stages from `boundary` on: both together are `encode`, to the last bit."""
         ...
 
     def decode(self, features: ImageFeatures, prompts: Prompts, *, multimask: bool) -> MaskPredictions:

@@ -1,5 +1,6 @@
 """Segment Anything (Kirillov et al., 2023) over `transformers.SamModel`: ViT-B, L, H, MedSAM, SlimSAM, adapt:tiny."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -8,7 +9,7 @@ from transformers import SamModel
 
 from adapt.prompts import Prompts
 from adapt.segmenters.input_size import at_input_size
-from adapt.segmenters.protocol import ImageFeatures, MaskPredictions, SegmenterSpec
+from adapt.segmenters.protocol import EncoderStage, Hidden, ImageFeatures, MaskPredictions, SegmenterSpec
 from adapt.segmenters.quiet import quiet_transformers
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -54,9 +55,37 @@ class SamSegmenter(nn.Module):
         module: nn.Module = self.model.mask_decoder
         return module
 
+    @property
+    def stages(self) -> Sequence[EncoderStage]:
+        """Patch embedding with positions, (B, S/16, S/16, C) from there on; blocks; the neck."""
+        encoder = self.model.vision_encoder
+        positions = () if encoder.pos_embed is None else (encoder.pos_embed,)
+
+        def embed(hidden: Hidden) -> Hidden:
+            (images,) = hidden
+            patches = encoder.patch_embed(images)
+            return (patches if encoder.pos_embed is None else patches + encoder.pos_embed,)
+
+        first = EncoderStage(embed, (encoder.patch_embed,), (*encoder.patch_embed.parameters(), *positions))
+        return (first, *(_stage(module) for module in (*encoder.layers, encoder.neck)))
+
     def encode(self, images: Tensor) -> ImageFeatures:
         """(B, 3, S, S) float32 normalised images to (B, C, S/16, S/16) features."""
-        return ImageFeatures(embedding=self.model.vision_encoder(images).last_hidden_state)
+        return self.encode_suffix(self.encode_prefix(images, boundary=0), boundary=0)
+
+    def encode_prefix(self, images: Tensor, *, boundary: int) -> Hidden:
+        """See `PromptableSegmenter.encode_prefix`."""
+        hidden: Hidden = (images,)
+        for stage in self.stages[:boundary]:
+            hidden = stage.run(hidden)
+        return hidden
+
+    def encode_suffix(self, hidden: Hidden, *, boundary: int) -> ImageFeatures:
+        """See `PromptableSegmenter.encode_suffix`."""
+        for stage in self.stages[boundary:]:
+            hidden = stage.run(hidden)
+        (embedding,) = hidden
+        return ImageFeatures(embedding=embedding)
 
     def decode(self, features: ImageFeatures, prompts: Prompts, *, multimask: bool) -> MaskPredictions:
         """See `PromptableSegmenter.decode`.
@@ -101,6 +130,16 @@ class SamSegmenter(nn.Module):
         """Write `config.json` and `model.safetensors`; `SamModel.from_pretrained(folder)` reads them."""
         with quiet_transformers():
             self.model.save_pretrained(folder)
+
+
+def _stage(module: nn.Module) -> EncoderStage:
+    """A block, or the neck: one tensor in, one out."""
+
+    def run(hidden: Hidden) -> Hidden:
+        (value,) = hidden
+        return (module(value),)
+
+    return EncoderStage(run, (module,), tuple(module.parameters()))
 
 
 def _scatter(values: Tensor, chosen: Tensor, images: int, objects: int) -> Tensor:

@@ -102,7 +102,7 @@ def _count_calls(module: nn.Module, calls: list[int]) -> torch.utils.hooks.Remov
 
 def test_the_encoder_runs_once_however_many_objects_are_decoded(segmenter: SamSegmenter, images: Tensor) -> None:
     calls: list[int] = []
-    with _count_calls(segmenter.encoder, calls), torch.no_grad():
+    with _count_calls(segmenter.stages[0].modules[0], calls), torch.no_grad():
         features = segmenter.encode(images)
         assert calls == [2]  # one call, with both images
         for _ in range(3):
