@@ -100,7 +100,7 @@ def test_the_score_while_training_is_that_of_the_protocols_and_runs_a_frozen_enc
     found = mious([s for of_image in general_scores(general, {"base": tiny}, device=device) for s in of_image])
     assert set(found) == {"one_click", "box"}
     encoded = []
-    tiny.encoder.register_forward_hook(lambda module, inputs, output: encoded.append(1))
+    tiny.stages[0].modules[0].register_forward_hook(lambda module, inputs, output: encoded.append(1))
     measure = GeneralScore(general, tiny, device=device, frozen=frozen)
     assert measure() == measure() == sum(found.values()) / 2
     assert len(encoded) == runs
