@@ -3,7 +3,7 @@
 import copy
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from rich.markup import escape
 from adapt.callbacks.checkpoints import AtomicCheckpointIO
 from adapt.callbacks.metrics_files import MetricsFiles
 from adapt.callbacks.tracking import finish_wandb, tensorboard_logger, wandb_logger
-from adapt.datamodules import SegmentationDataModule, Source, Splits, Store, split_groups
+from adapt.datamodules import Redraw, SegmentationDataModule, Source, Splits, Store, split_groups
 from adapt.datamodules.coco import coco_source
 from adapt.datamodules.folder import folder_source
 from adapt.datamodules.generated import PREFIX, generated_folder
@@ -28,6 +28,16 @@ from adapt.datamodules.synthetic import redraw, synthetic_source
 from adapt.datamodules.transforms import Augmentation
 from adapt.datamodules.yolo import yolo_source
 from adapt.errors import RecipeError
+from adapt.evaluate import shared_stages
+from adapt.features import (
+    About,
+    FeatureCache,
+    FeaturePlan,
+    features_folder,
+    plan_features,
+    prefix_key,
+    room_for_features,
+)
 from adapt.losses import LossWeights
 from adapt.prompts import PromptSimulation, Session
 from adapt.recipe import (
@@ -43,7 +53,15 @@ from adapt.recipe import (
     YoloData,
     group_rule,
 )
-from adapt.segmenters import TINY, TINY_NOTE, PromptableSegmenter, SegmenterSpec, load_segmenter, random_segmenter
+from adapt.segmenters import (
+    TINY,
+    TINY_NOTE,
+    PromptableSegmenter,
+    SegmenterSpec,
+    freeze_boundary,
+    load_segmenter,
+    random_segmenter,
+)
 from adapt.session import Objective
 from adapt.task import AdaptTask, OptimizationPlan
 from adapt.tuning import trainable_table, tune_decoder, tune_fully
@@ -130,10 +148,81 @@ def make_splits(recipe: Recipe, store: Store, console: Console) -> Splits:
     return splits
 
 
+def redraw_of(data: DataSettings) -> Redraw | None:
+    """What draws the images of later epochs; None for data that is read, or drawn once."""
+    return partial(redraw, data) if isinstance(data, SyntheticData) and data.fresh else None
+
+
+def plan_training_features(
+    recipe: Recipe, segmenter: PromptableSegmenter, store: Store, splits: Splits
+) -> FeaturePlan | None:
+    """What a fit will keep of frozen features; None if the recipe keeps none, or there are none to keep."""
+    boundary = freeze_boundary(segmenter.stages)
+    if not recipe.features.cache or not boundary or redraw_of(recipe.data) is not None:
+        return None
+    images = Counter(store.groups)
+    return plan_features(
+        segmenter,
+        boundary=boundary,
+        dtype=recipe.features.dtype,
+        training=sum(images[group] for group in splits.train),
+        other=sum(images[group] for group in (*splits.validation, *splits.test)),
+        views=recipe.features.views if any(recipe.augment.model_dump().values()) else 1,
+        room=_room_for_features(recipe),
+    )
+
+
+def open_test_features(
+    recipe: Recipe, models: Mapping[str, PromptableSegmenter], *, images: int, console: Console
+) -> FeatureCache | None:
+    """The cache that an evaluation of so many images reads and fills, behind what its models have in common."""
+    boundary = shared_stages(list(models.values()))
+    if not recipe.features.cache or not boundary:
+        return None
+    room, first = _room_for_features(recipe), next(iter(models.values()))
+    plan = plan_features(
+        first, boundary=boundary, dtype=recipe.features.dtype, training=0, other=images, views=1, room=room
+    )
+    return open_features(recipe, first, plan, precision="32-true", console=console)
+
+
+def _room_for_features(recipe: Recipe) -> int:
+    return room_for_features(Path(recipe.cache).expanduser(), limit=int(recipe.features.limit_gb * 1e9))
+
+
+def open_features(
+    recipe: Recipe, segmenter: PromptableSegmenter, plan: FeaturePlan | None, *, precision: str, console: Console
+) -> FeatureCache | None:
+    """The cache that a plan asks for; says so if there is too little room for it."""
+
+    def notice(text: str) -> None:
+        console.print(f"[yellow]notice:[/] {escape(text)}", highlight=False, soft_wrap=True)
+
+    if plan is not None and plan.shortage:
+        notice(plan.shortage)
+    if plan is None or not plan.views:
+        return None
+    settings, spec = recipe.features, segmenter.spec
+    key = prefix_key(segmenter, boundary=plan.boundary, dtype=settings.dtype, precision=precision)
+    return FeatureCache(
+        features_folder(Path(recipe.cache).expanduser()) / key,
+        about=About(recipe.model.checkpoint, plan.boundary, plan.stages, spec.image_size, settings.dtype),
+        views=plan.views,
+        limit=int(settings.limit_gb * 1e9),
+        notice=notice,
+    )
+
+
 def make_data(
-    recipe: Recipe, store: Store, splits: Splits, spec: SegmenterSpec, device: torch.device
+    recipe: Recipe,
+    store: Store,
+    splits: Splits,
+    spec: SegmenterSpec,
+    device: torch.device,
+    *,
+    features: FeatureCache | None = None,
 ) -> SegmentationDataModule:
-    """Batches of a recipe's data for a segmenter that runs on `device`."""
+    """Batches of a recipe's data for a segmenter that runs on `device`; with cached features where there are some."""
     return SegmentationDataModule(
         store,
         splits,
@@ -142,7 +231,8 @@ def make_data(
         settings=recipe.trainer,
         seed=recipe.seed,
         pin_memory=device.type == "cuda",
-        redraw=partial(redraw, recipe.data) if isinstance(recipe.data, SyntheticData) and recipe.data.fresh else None,
+        redraw=redraw_of(recipe.data),
+        features=None if features is None else features.reader,
     )
 
 
@@ -161,11 +251,14 @@ def count_epochs(recipe: Recipe, *, steps_per_epoch: int) -> int:
     return max(recipe.trainer.epochs, math.ceil(recipe.trainer.min_steps / steps_per_epoch))
 
 
-def make_task(recipe: Recipe, segmenter: PromptableSegmenter, *, steps_per_epoch: int) -> AdaptTask:
-    """The task around a segmenter whose trainable parameters are chosen."""
+def make_task(
+    recipe: Recipe, segmenter: PromptableSegmenter, *, steps_per_epoch: int, features: FeatureCache | None = None
+) -> AdaptTask:
+    """The task around a segmenter whose trainable parameters are chosen; `features` are those of its data."""
     prompts, loss, optimizer = recipe.prompts, recipe.loss, recipe.optimizer
     return AdaptTask(
         segmenter,
+        features=features,
         simulation=PromptSimulation(
             seed=recipe.seed,
             box_chance=prompts.box_chance,
@@ -319,9 +412,14 @@ def store_lines(store: Store) -> list[tuple[str, str]]:
 
 
 def plan_lines(
-    recipe: Recipe, data: SegmentationDataModule, segmenter: PromptableSegmenter, device: torch.device
+    recipe: Recipe,
+    data: SegmentationDataModule,
+    segmenter: PromptableSegmenter,
+    device: torch.device,
+    *,
+    features: FeaturePlan | None = None,
 ) -> list[tuple[str, str]]:
-    """Name and value of what a run is about to do: data, split, model, what trains."""
+    """Name and value of what a run is about to do: data, split, model, what trains, what is kept."""
     facts, splits = data.store.facts, data.splits
     trainable = ", ".join(
         f"{part} {count:,} of {total:,}" for part, count, total in trainable_table(segmenter) if count
@@ -348,5 +446,6 @@ def plan_lines(
         ),
         ("model", f"{recipe.model.checkpoint}{note}, input {segmenter.spec.image_size} px, on {device}"),
         ("trains", trainable),
+        *([("features", str(features))] if features is not None and features.views else []),
         ("objects", _objects(data.store, recipe.data)),
     ]

@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from adapt.build import open_test_features
 from adapt.datamodules import SegmentationDataModule, Splits, Store, test_only
 from adapt.errors import DataError, RunError
 from adapt.evaluate import (
@@ -63,6 +64,8 @@ def compare(
     )
     objects = [len(names) for names in data.store.rows.select(rows)["categories"]]
     chosen = choose_images(objects, count=settings.following_images, seed=recipe.seed)
+    images = len(rows) + (0 if general is None else len(general.rows))
+    features = open_test_features(recipe, models, images=images, console=console)
     scores: list[ObjectScore] = []
     findings: list[ImageFindings] = []
     columns = (TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -70,16 +73,16 @@ def compare(
         samples = (data.store.sample(row) for row in progress.track(rows))
         measures = Measures(clicks=settings.clicks, tolerance=settings.boundary_tolerance)
         protocols = list(settings.protocols)
-        for number, encoded in enumerate(encode_samples(samples, models, device=device)):
+        for number, encoded in enumerate(encode_samples(samples, models, device=device, features=features)):
             scores += score_encoded(encoded, models, protocols=protocols, measures=measures)
             if number in chosen:
                 findings += check_following(encoded, models)
         retention = None
         if general is not None:
-            found = progress.track(general_scores(general, models, device=device), total=len(general.rows))
+            found = general_scores(general, models, device=device, features=features)
             retention = retention_of(
                 general,
-                [score for of_image in found for score in of_image],
+                [score for of_image in progress.track(found, total=len(general.rows)) for score in of_image],
                 bootstrap_samples=settings.bootstrap_samples,
                 seed=recipe.seed,
             )

@@ -7,6 +7,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
+from adapt.build import open_test_features
 from adapt.datamodules import SegmentationDataModule
 from adapt.evaluate import Measures, Mix, ObjectScore, mious, print_trade_off, score_samples, write_trade_off
 from adapt.recipe import Recipe
@@ -54,11 +55,14 @@ def trade_off(
     rows = data.test_samples()
     samples = (data.store.sample(row) for row in rows)
     measures = Measures(clicks=settings.clicks, tolerance=settings.boundary_tolerance)
-    found = score_samples(samples, named, protocols=list(settings.protocols), measures=measures, device=device)
+    images = len(rows) + (0 if general is None else len(general.rows))
+    features = open_test_features(recipe, named, images=images, console=console)
+    protocols = list(settings.protocols)
+    found = score_samples(samples, named, protocols=protocols, measures=measures, device=device, features=features)
     domain = _mious(_tracked(found, "test images", len(rows), console), named)
     of_general: dict[str, dict[str, float]] = {}
     if general is not None:
-        found = general_scores(general, named, device=device)
+        found = general_scores(general, named, device=device, features=features)
         of_general = _mious(_tracked(found, "general images", len(general.rows), console), named)
     trade = [Mix(alpha, domain[str(alpha)], of_general.get(str(alpha))) for alpha in alphas]
     write_trade_off(trade, folder, facts={**facts, "versions": versions()})

@@ -22,6 +22,7 @@ from adapt.evaluate import (
     score_samples,
     summarise,
 )
+from adapt.features import FeatureCache
 from adapt.protocols import truth_of
 from adapt.recipe import Recipe
 from adapt.samples import Sample, sample_key
@@ -90,7 +91,11 @@ def open_general_images(recipe: Recipe, console: Console) -> GeneralImages | Non
 
 
 def general_scores(
-    general: GeneralImages, models: Mapping[str, PromptableSegmenter], *, device: torch.device
+    general: GeneralImages,
+    models: Mapping[str, PromptableSegmenter],
+    *,
+    device: torch.device,
+    features: FeatureCache | None = None,
 ) -> Iterator[list[ObjectScore]]:
     """Scores of each general image, as they come.
 
@@ -98,9 +103,15 @@ def general_scores(
         general: see `GeneralImages`.
         models: name to segmenter, on `device`, in eval mode.
         device: where the models are.
+        features: see `encode_samples`.
     """
     return score_samples(
-        general.samples(), models, protocols=general.protocols, measures=general.measures, device=device
+        general.samples(),
+        models,
+        protocols=general.protocols,
+        measures=general.measures,
+        device=device,
+        features=features,
     )
 
 

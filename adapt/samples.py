@@ -1,6 +1,7 @@
 """What travels from data to model: a `Sample` in the image frame, a `Batch` in the model frame."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -74,11 +75,30 @@ def sample_key(sample_id: str) -> int:
 
 
 @dataclass(frozen=True, eq=False)
+class Cached:
+    """What a cache of frozen features knows of B images.
+
+    Attributes:
+        keys: B names of entries.
+        found: (B,) bool, those that are there.
+        hidden: what the frozen part of the encoder makes of the F that are there, (F, ...) each, in their order.
+    """
+
+    keys: tuple[str, ...]
+    found: Tensor
+    hidden: tuple[Tensor, ...]
+
+    def moved(self, move: Callable[[Tensor], Tensor]) -> "Cached":
+        """The same with its features elsewhere; `found` stays, since it is asked for on the CPU."""
+        return replace(self, hidden=tuple(move(value) for value in self.hidden))
+
+
+@dataclass(frozen=True, eq=False)
 class Batch:
     """B images with up to N objects each, in the model frame; checked once, when it is made.
 
     Attributes:
-        images: (B, 3, S, S) float32, normalised, padding zero.
+        images: (B, 3, S, S) float32, normalised, padding zero; without those that `cached` has.
         extents: (B, 2) float32, width and height of the image inside the square, pixels.
         masks: (B, N, S, S) bool target masks.
         object_valid: (B, N) bool; False marks padding objects. Each image has a valid one.
@@ -86,6 +106,7 @@ class Batch:
         categories: B tuples of names, one an object that is not padding.
         groups, sample_ids: B texts.
         spacings: (B, 2) float32, (row, column) size of an image pixel.
+        cached: images whose features are known already; None if nobody has looked.
     """
 
     images: Tensor
@@ -97,14 +118,16 @@ class Batch:
     groups: tuple[str, ...]
     sample_ids: tuple[str, ...]
     spacings: Tensor
+    cached: Cached | None = None
 
     def __post_init__(self) -> None:
         if self.object_valid.ndim != 2:
             raise DataError(f"batch object_valid must be (B, N), is {tuple(self.object_valid.shape)}")
         count, objects = self.object_valid.shape
         side = self.images.shape[-1]
+        fresh = count if self.cached is None else count - int(self.cached.found.sum())
         expected = {
-            "images": (self.images, (count, 3, side, side), torch.float32),
+            "images": (self.images, (fresh, 3, side, side), torch.float32),
             "extents": (self.extents, (count, 2), torch.float32),
             "masks": (self.masks, (count, objects, side, side), torch.bool),
             "object_valid": (self.object_valid, (count, objects), torch.bool),
@@ -130,8 +153,10 @@ class Batch:
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
         """The same batch on another device."""
+        cached = self.cached and self.cached.moved(lambda value: value.to(device, non_blocking=non_blocking))
         return replace(
             self,
+            cached=cached,
             images=self.images.to(device, non_blocking=non_blocking),
             extents=self.extents.to(device, non_blocking=non_blocking),
             masks=self.masks.to(device, non_blocking=non_blocking),
@@ -141,4 +166,5 @@ class Batch:
 
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory; the data loader calls it before a copy to a GPU."""
-        return replace(self, images=self.images.pin_memory(), masks=self.masks.pin_memory())
+        cached = self.cached and self.cached.moved(Tensor.pin_memory)
+        return replace(self, images=self.images.pin_memory(), masks=self.masks.pin_memory(), cached=cached)

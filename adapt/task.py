@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from adapt.errors import RunError
+from adapt.features import FeatureCache, encode
 from adapt.losses import mean_over_objects
 from adapt.metrics.gathered import GatheredMeanIou
 from adapt.prompts import PromptSimulation, Session
@@ -57,8 +58,10 @@ class AdaptTask(lightning.LightningModule):
         session: Session,
         objective: Objective,
         plan: OptimizationPlan,
+        features: FeatureCache | None = None,
     ) -> None:
         super().__init__()
+        self._features = features
         self.segmenter = segmenter
         self.simulation, self.session, self.objective, self._plan = simulation, session, objective, plan
         self._boundary = freeze_boundary(segmenter.stages)
@@ -74,10 +77,8 @@ class AdaptTask(lightning.LightningModule):
         self.segmenter.mask_decoder.train()
 
     def encode(self, batch: Batch) -> ImageFeatures:
-        """Run the encoder, once an image; without a graph as far as it is frozen."""
-        with torch.no_grad():
-            hidden = self.segmenter.encode_prefix(batch.images, boundary=self._boundary)
-        return self.segmenter.encode_suffix(hidden, boundary=self._boundary)
+        """Run the encoder, once an image; what is frozen of it without a graph, and not at all if it is cached."""
+        return encode(self.segmenter, batch.images, batch.cached, boundary=self._boundary, cache=self._features)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The mean loss over the batch's objects."""

@@ -17,6 +17,7 @@ from adapt.callbacks.progress import TrainingProgress
 from adapt.callbacks.throughput import Throughput
 from adapt.datamodules import SegmentationDataModule
 from adapt.errors import RecipeError
+from adapt.features import FeatureCache
 from adapt.galleries import epoch_galleries
 from adapt.recipe import Recipe
 from adapt.retention import GeneralImages, GeneralScore
@@ -44,13 +45,14 @@ def train(
     data: SegmentationDataModule,
     segmenter: PromptableSegmenter,
     *,
+    features: FeatureCache | None,
     stops: Sequence[Callback],
     folder: Path,
     device: torch.device,
     name: str,
     console: Console,
 ) -> Training:
-    """Fit, and leave the best weights in the segmenter; `stops` are `stopping_rules`."""
+    """Fit, and leave the best weights in the segmenter; `features` are those of the data, `stops` `stopping_rules`."""
     throughput = Throughput()
     validated = bool(data.splits.validation)
     last, best = last_checkpoint(folder / CHECKPOINTS), best_checkpoint(folder / CHECKPOINTS)
@@ -72,7 +74,7 @@ def train(
         ],
         validated=validated,
     )
-    task = make_task(recipe, segmenter, steps_per_epoch=steps_per_epoch)
+    task = make_task(recipe, segmenter, steps_per_epoch=steps_per_epoch, features=features)
     begun = time.perf_counter()
     try:
         trainer.fit(task, datamodule=data)

@@ -18,8 +18,10 @@ from adapt.build import (
     make_segmenter,
     make_splits,
     make_store,
+    open_features,
     pick_device,
     plan_lines,
+    plan_training_features,
     store_lines,
     tune,
     untouched,
@@ -55,8 +57,10 @@ def plan(recipe: Recipe) -> None:
     print_warnings(quick_findings(recipe, store, splits), console)
     segmenter = make_segmenter(recipe)
     tune(recipe, segmenter)
+    features = plan_training_features(recipe, segmenter, store, splits)
     data = make_data(recipe, store, splits, segmenter.spec, device)
-    _print_lines([*plan_lines(recipe, data, segmenter, device), ("steps", _steps(recipe, data))], console)
+    lines = [*plan_lines(recipe, data, segmenter, device, features=features), ("steps", _steps(recipe, data))]
+    _print_lines(lines, console)
 
 
 def fit(recipe: Recipe, *, name: str) -> Path:
@@ -82,14 +86,30 @@ def fit(recipe: Recipe, *, name: str) -> Path:
     segmenter = make_segmenter(recipe)
     tune(recipe, segmenter)
     base = untouched(segmenter)
+    kept = plan_training_features(recipe, segmenter, store, splits)
     data = make_data(recipe, store, splits, segmenter.spec, device)
     stops = stopping_rules(recipe, segmenter, general, device=device, validated=bool(splits.validation))
     folder = _begin_folder(output, name, recipe, splits)
-    lines = [*plan_lines(recipe, data, segmenter, device), ("steps", _steps(recipe, data)), ("run folder", str(folder))]
+    lines = [
+        *plan_lines(recipe, data, segmenter, device, features=kept),
+        ("steps", _steps(recipe, data)),
+        ("run folder", str(folder)),
+    ]
     _print_lines(lines, console)
     segmenter = _train_stages(recipe, segmenter, folder=folder, device=device, name=name, console=console)
     tune(recipe, segmenter)
-    training = train(recipe, data, segmenter, stops=stops, folder=folder, device=device, name=name, console=console)
+    features = open_features(recipe, segmenter, kept, precision=recipe.trainer.precision, console=console)
+    training = train(
+        recipe,
+        make_data(recipe, store, splits, segmenter.spec, device, features=features),
+        segmenter,
+        features=features,
+        stops=stops,
+        folder=folder,
+        device=device,
+        name=name,
+        console=console,
+    )
     write_folder(folder / MODEL, segmenter.save)
     console.print(f"trained in {training}", highlight=False)
     models = {"base": base, "tuned": segmenter}
@@ -187,16 +207,34 @@ def _train_stages(
         segmenter = segmenter.at_input_size(stage.model.input_size or size)
         tune(stage, segmenter)
         store = make_store(stage, console)
-        data = make_data(stage, store, make_splits(stage, store, console), segmenter.spec, device)
+        splits = make_splits(stage, store, console)
+        kept = plan_training_features(stage, segmenter, store, splits)
+        features = open_features(stage, segmenter, kept, precision=stage.trainer.precision, console=console)
+        data = make_data(stage, store, splits, segmenter.spec, device, features=features)
         place = folder / STAGES / title
         place.mkdir(parents=True)
         write_text(place / RECIPE, as_yaml(stage))
         _print_lines(
-            [("stage", title), *plan_lines(stage, data, segmenter, device), ("steps", _steps(stage, data))], console
+            [
+                ("stage", title),
+                *plan_lines(stage, data, segmenter, device, features=kept),
+                ("steps", _steps(stage, data)),
+            ],
+            console,
         )
         validated = bool(data.splits.validation)
         stops = stopping_rules(stage, segmenter, None, device=device, validated=validated)
-        training = train(stage, data, segmenter, stops=stops, folder=place, device=device, name=name, console=console)
+        training = train(
+            stage,
+            data,
+            segmenter,
+            features=features,
+            stops=stops,
+            folder=place,
+            device=device,
+            name=name,
+            console=console,
+        )
         write_folder(place / MODEL, segmenter.save)
         console.print(f"stage {title} trained in {training}", highlight=False)
     return segmenter.at_input_size(size)

@@ -13,9 +13,10 @@ from adapt.datamodules.splits import Splits
 from adapt.datamodules.store import Store
 from adapt.datamodules.transforms import Augmentation
 from adapt.errors import DataError
+from adapt.features import FeatureReader
 from adapt.frames import Frame, image_to_model_frame, masks_to_model_frame
 from adapt.recipe import TrainerSettings
-from adapt.samples import Batch, Sample, sample_key, with_objects
+from adapt.samples import Batch, Cached, Sample, sample_key, with_objects
 from adapt.segmenters import SegmenterSpec
 
 Key = tuple[int, int]
@@ -67,7 +68,9 @@ class EpochSampler(Sampler[Key]):
 class PreparedSamples(Dataset[Batch]):
     """Items of a store in the model frame: augmented, at most so many objects, resized and padded.
 
-    With `redraw`, the images of the first epoch are the store's and those of every later one are drawn anew.
+    With `redraw`, the images of the first epoch are the store's and those of every later one are drawn anew. With
+    `features`, an image whose frozen features are cached comes as these, and is augmented in one of `features.views`
+    ways only, so that it comes again.
     """
 
     def __init__(
@@ -79,9 +82,10 @@ class PreparedSamples(Dataset[Batch]):
         objects: int,
         seed: int,
         redraw: Redraw | None = None,
+        features: FeatureReader | None = None,
     ) -> None:
         self._store, self._spec, self._augmentation = store, spec, augmentation
-        self._objects, self._seed, self._redraw = objects, seed, redraw
+        self._objects, self._seed, self._redraw, self._features = objects, seed, redraw, features
 
     def __getitem__(self, key: Key) -> Batch:
         epoch, row = key
@@ -98,13 +102,15 @@ class PreparedSamples(Dataset[Batch]):
         else:
             sample = self._store.sample(row, choose=choose)
         if self._augmentation is not None:
-            random = np.random.default_rng([self._seed, epoch, sample_key(sample.sample_id), AUGMENTATION])
+            view = epoch if self._features is None else epoch % self._features.views
+            random = np.random.default_rng([self._seed, view, sample_key(sample.sample_id), AUGMENTATION])
             sample = self._augmentation(sample, seed=int(random.integers(2**31)))
-        return to_batch(sample, self._spec)
+        cached = None if self._features is None else self._features.look_up(sample.image)
+        return to_batch(sample, self._spec, cached=cached)
 
 
-def to_batch(sample: Sample, spec: SegmenterSpec) -> Batch:
-    """A batch of one: the sample in the model frame.
+def to_batch(sample: Sample, spec: SegmenterSpec, *, cached: Cached | None = None) -> Batch:
+    """A batch of one: the sample in the model frame, without its pixels if `cached` has their features.
 
     An object too thin for the model's pixels is not valid there, unless all are: then the first keeps the
     pixel at its mean position, since each image of a batch has a valid object.
@@ -118,10 +124,14 @@ def to_batch(sample: Sample, spec: SegmenterSpec) -> Batch:
         masks[0, int((rows.mean() + 0.5) * scale_y), int((columns.mean() + 0.5) * scale_x)] = True
         valid[0] = True
     height, width = frame.resized
+    known = cached is not None and bool(cached.found.all())
+    images = (
+        torch.empty(0, 3, spec.image_size, spec.image_size)
+        if known
+        else image_to_model_frame(sample.image, size=spec.image_size, mean=spec.pixel_mean, std=spec.pixel_std)[None]
+    )
     return Batch(
-        images=image_to_model_frame(
-            sample.image, size=spec.image_size, mean=spec.pixel_mean, std=spec.pixel_std
-        ).unsqueeze(0),
+        images=images,
         extents=torch.tensor([[width, height]], dtype=torch.float32),
         masks=masks.unsqueeze(0),
         object_valid=valid.unsqueeze(0),
@@ -130,6 +140,7 @@ def to_batch(sample: Sample, spec: SegmenterSpec) -> Batch:
         groups=(sample.group,),
         sample_ids=(sample.sample_id,),
         spacings=torch.tensor([sample.spacing], dtype=torch.float32),
+        cached=cached,
     )
 
 
@@ -152,6 +163,18 @@ def collate(items: Sequence[Batch]) -> Batch:
         groups=tuple(item.groups[0] for item in items),
         sample_ids=tuple(item.sample_ids[0] for item in items),
         spacings=torch.cat([item.spacings for item in items]),
+        cached=_joined([item.cached for item in items if item.cached is not None]),
+    )
+
+
+def _joined(parts: Sequence[Cached]) -> Cached | None:
+    """What is known of each image, as of all; None if nobody has looked."""
+    if not parts:
+        return None
+    return Cached(
+        keys=tuple(key for part in parts for key in part.keys),
+        found=torch.cat([part.found for part in parts]),
+        hidden=tuple(torch.cat(values) for values in zip(*(part.hidden for part in parts if part.hidden), strict=True)),
     )
 
 
@@ -169,9 +192,10 @@ class SegmentationDataModule(lightning.LightningDataModule):
         seed: int,
         pin_memory: bool,
         redraw: Redraw | None = None,
+        features: FeatureReader | None = None,
     ) -> None:
         super().__init__()
-        self._pin_memory, self._redraw = pin_memory, redraw
+        self._pin_memory, self._redraw, self._features = pin_memory, redraw, features
         self.store, self.splits = store, splits
         self._spec, self._augmentation, self._settings, self._seed = spec, augmentation, settings, seed
 
@@ -201,6 +225,7 @@ class SegmentationDataModule(lightning.LightningDataModule):
                 objects=settings.objects_per_image,
                 seed=self._seed,
                 redraw=self._redraw if train else None,
+                features=self._features,
             ),
             batch_size=settings.batch_size,
             sampler=EpochSampler(rows, seed=self._seed, shuffle=train),

@@ -14,6 +14,7 @@ from adapt.evaluate.scoring import (
     encode_samples,
     score_encoded,
     score_samples,
+    shared_stages,
 )
 from adapt.evaluate.summary import mious, summarise
 from adapt.evaluate.tables import MODELS, print_table, write_tables
@@ -45,6 +46,7 @@ __all__ = [
     "print_trade_off",
     "score_encoded",
     "score_samples",
+    "shared_stages",
     "summarise",
     "summarise_following",
     "volume_scores",

@@ -4,16 +4,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 
 import torch
 from torch import Tensor
 
+from adapt.features import FeatureCache, frozen_part
 from adapt.formats import encode_masks
 from adapt.frames import image_to_model_frame
 from adapt.metrics import boundary_score
 from adapt.protocols import PROTOCOLS, Truth, answers_of, truth_of
 from adapt.samples import Sample, sample_key
-from adapt.segmenters import ImageFeatures, PromptableSegmenter
+from adapt.segmenters import EncoderStage, ImageFeatures, PromptableSegmenter
 
 TOLERANCE_PIXELS = 2
 """Of the surface distance, where the recipe names none."""
@@ -81,20 +83,46 @@ class EncodedSample:
 
 
 def encode_samples(
-    samples: Iterable[Sample], models: Mapping[str, PromptableSegmenter], *, device: torch.device
+    samples: Iterable[Sample],
+    models: Mapping[str, PromptableSegmenter],
+    *,
+    device: torch.device,
+    features: FeatureCache | None = None,
 ) -> Iterator[EncodedSample]:
-    """Samples with their features, as they come; models with equal encoders share one run of it an image.
+    """Samples with their features, as they come; what models have in common of their encoders runs once an image.
 
     Args:
         samples: in the image frame.
         models: name (base, tuned) to segmenter, on `device`, in eval mode.
         device: where the models are.
+        features: behind the stages that they have in common; None to keep nothing.
     """
-    encoders = _shared_encoders(models)
+    boundary = shared_stages(list(models.values()))
+    twins = _twins(models)
     for sample in samples:
-        found = {name: encode_sample(sample, models[name], device) for name in dict.fromkeys(encoders.values())}
+        found = _features(sample, {name: models[name] for name in twins.values()}, boundary, device, features)
         truth = truth_of(sample.masks, sample_key(sample.sample_id), device)
-        yield EncodedSample(sample, truth, {name: found[encoders[name]] for name in models})
+        yield EncodedSample(sample, truth, {name: found[twins[name]] for name in models})
+
+
+@torch.inference_mode()
+def _features(
+    sample: Sample,
+    models: Mapping[str, PromptableSegmenter],
+    boundary: int,
+    device: torch.device,
+    features: FeatureCache | None,
+) -> dict[str, ImageFeatures]:
+    """Features of one image by each model, of which the first `boundary` stages are the same."""
+    if not boundary:
+        return {name: encode_sample(sample, model, device) for name, model in models.items()}
+    first = next(iter(models.values()))
+    cached = None if features is None else features.reader.look_up(sample.image)
+    known = cached is not None and bool(cached.found.all())
+    image = torch.empty(0) if known else _image(sample, first)
+    there = None if cached is None else cached.moved(lambda value: value.to(device))
+    hidden = frozen_part(first, image.to(device), there, boundary=boundary, cache=features)
+    return {name: model.encode_suffix(hidden, boundary=boundary) for name, model in models.items()}
 
 
 @torch.inference_mode()
@@ -110,9 +138,10 @@ def score_samples(
     protocols: Sequence[str],
     measures: Measures,
     device: torch.device,
+    features: FeatureCache | None = None,
 ) -> Iterator[list[ObjectScore]]:
     """Scores of each sample, one list a sample, as they come; see `encode_samples` and `score_encoded`."""
-    for encoded in encode_samples(samples, models, device=device):
+    for encoded in encode_samples(samples, models, device=device, features=features):
         yield score_encoded(encoded, models, protocols=protocols, measures=measures)
 
 
@@ -150,23 +179,29 @@ def _image(sample: Sample, model: PromptableSegmenter) -> Tensor:
     return image_to_model_frame(sample.image, size=spec.image_size, mean=spec.pixel_mean, std=spec.pixel_std)[None]
 
 
-def _shared_encoders(models: Mapping[str, PromptableSegmenter]) -> dict[str, str]:
-    """Model to the first model whose encoder has the same weights."""
+def shared_stages(models: Sequence[PromptableSegmenter]) -> int:
+    """Leading stages of the encoders that are the same in all models; 0 if they do not even read the same image."""
+    first = models[0]
+    if any(model.spec != first.spec for model in models):
+        return 0
+    stages = zip(*(model.stages for model in models), strict=False)
+    return sum(1 for _ in takewhile(lambda alike: all(_same_stage(alike[0], other) for other in alike[1:]), stages))
+
+
+def _twins(models: Mapping[str, PromptableSegmenter]) -> dict[str, str]:
+    """Model to the first model whose encoder is the same from beginning to end."""
     first: dict[str, str] = {}
     for name, model in models.items():
-        first[name] = next((other for other in first if _same_encoder(models[other], model)), name)
+        same = (other for other in first if shared_stages([models[other], model]) == len(model.stages))
+        first[name] = next(same, name)
     return first
 
 
-def _same_encoder(one: PromptableSegmenter, other: PromptableSegmenter) -> bool:
-    if one.encoder is other.encoder:
+def _same_stage(one: EncoderStage, other: EncoderStage) -> bool:
+    if one.modules == other.modules:
         return True
-    left, right = one.encoder.state_dict(), other.encoder.state_dict()
-    return (
-        one.spec == other.spec
-        and left.keys() == right.keys()
-        and all(left[key].shape == right[key].shape and torch.equal(left[key], right[key]) for key in left)
-    )
+    left, right = one.parameters, other.parameters
+    return len(left) == len(right) and all(torch.equal(*pair) for pair in zip(left, right, strict=True))
 
 
 def _scores(

@@ -45,6 +45,19 @@ class TuningSettings(Settings):
     )
 
 
+class FeatureSettings(Settings):
+    """The cache of frozen features: what does not train of the encoder runs once an image, and is kept on disk."""
+
+    cache: bool = Field(True, description="Keep them, below the folder that `cache` names.")
+    views: int = Field(
+        4, ge=1, description="With augmentation: ways in which an image is augmented in all; each is encoded once."
+    )
+    dtype: Literal["float16", "bfloat16", "float32"] = Field(
+        "float16", description="Of the numbers on disk. bfloat16 is coarser, for hidden states beyond 65,504."
+    )
+    limit_gb: float = Field(50.0, gt=0, description="Of all features on disk; what was used least goes first.")
+
+
 class SplitSettings(Settings):
     """How groups (patients, scenes, slides) fall into train, validation and test. A group never straddles."""
 
@@ -239,7 +252,7 @@ PRESETS: dict[str, dict[str, dict[str, object]]] = {
 """Training as in the papers: Segment Anything is the default of every field, SAM 2 (appendix D) differs in these."""
 
 
-STAGED = ("augment", "data", "loss", "optimizer", "prompts", "trainer", "tuning")
+STAGED = ("augment", "data", "features", "loss", "optimizer", "prompts", "trainer", "tuning")
 """Sections whose values a stage may change; and `model.input_size`."""
 
 
@@ -271,11 +284,12 @@ class Recipe(Settings):
     )
     seed: int = Field(0, ge=0, le=2**32 - 1, description="Every random draw of the run derives from it.")
     output: str = Field("runs", min_length=1, description="Folder that receives <recipe>/<time>/ for each run.")
-    cache: str = Field("~/.cache/adapt", min_length=1, description="Folder for prepared data.")
+    cache: str = Field("~/.cache/adapt", min_length=1, description="Folder for prepared data and frozen features.")
     tracking: Literal["none", "wandb", "tensorboard"] = "none"
     wandb: WandbSettings = WandbSettings()
     model: ModelSettings = ModelSettings()
     tuning: TuningSettings = TuningSettings()
+    features: FeatureSettings = FeatureSettings()
     data: DataSettings
     split: SplitSettings = SplitSettings()
     augment: AugmentSettings = AugmentSettings()

@@ -67,12 +67,19 @@ class EncoderStage:
     Attributes:
         run: from what the stage before it hands on to what this one does; the first takes the images alone.
         modules: all that it runs.
-        parameters: all that it reads.
+        shapes: of what it hands on, for one image.
+        own: parameters that it reads and that are none of a module's.
     """
 
     run: Callable[[Hidden], Hidden]
     modules: tuple[nn.Module, ...]
-    parameters: tuple[nn.Parameter, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    own: tuple[nn.Parameter, ...] = ()
+
+    @property
+    def parameters(self) -> tuple[nn.Parameter, ...]:
+        """All that it reads."""
+        return (*self.own, *(parameter for module in self.modules for parameter in module.parameters()))
 
 
 def freeze_boundary(stages: Sequence[EncoderStage]) -> int:

@@ -57,8 +57,10 @@ class SamSegmenter(nn.Module):
 
     @property
     def stages(self) -> Sequence[EncoderStage]:
-        """Patch embedding with positions, (B, S/16, S/16, C) from there on; blocks; the neck."""
-        encoder = self.model.vision_encoder
+        """Patch embedding with positions; blocks; the neck."""
+        encoder, config = self.model.vision_encoder, self.model.config.vision_config
+        side = config.image_size // config.patch_size
+        tokens, embedding = (side, side, config.hidden_size), (config.output_channels, side, side)
         positions = () if encoder.pos_embed is None else (encoder.pos_embed,)
 
         def embed(hidden: Hidden) -> Hidden:
@@ -66,8 +68,11 @@ class SamSegmenter(nn.Module):
             patches = encoder.patch_embed(images)
             return (patches if encoder.pos_embed is None else patches + encoder.pos_embed,)
 
-        first = EncoderStage(embed, (encoder.patch_embed,), (*encoder.patch_embed.parameters(), *positions))
-        return (first, *(_stage(module) for module in (*encoder.layers, encoder.neck)))
+        return (
+            EncoderStage(embed, (encoder.patch_embed,), (tokens,), own=positions),
+            *(_stage(block, tokens) for block in encoder.layers),
+            _stage(encoder.neck, embedding),
+        )
 
     def encode(self, images: Tensor) -> ImageFeatures:
         """(B, 3, S, S) float32 normalised images to (B, C, S/16, S/16) features."""
@@ -132,14 +137,14 @@ class SamSegmenter(nn.Module):
             self.model.save_pretrained(folder)
 
 
-def _stage(module: nn.Module) -> EncoderStage:
-    """A block, or the neck: one tensor in, one out."""
+def _stage(module: nn.Module, shape: tuple[int, ...]) -> EncoderStage:
+    """A block, or the neck: one tensor in, one out, of this shape for an image."""
 
     def run(hidden: Hidden) -> Hidden:
         (value,) = hidden
         return (module(value),)
 
-    return EncoderStage(run, (module,), tuple(module.parameters()))
+    return EncoderStage(run, (module,), (shape,))
 
 
 def _scatter(values: Tensor, chosen: Tensor, images: int, objects: int) -> Tensor:

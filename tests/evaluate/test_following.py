@@ -20,7 +20,7 @@ from adapt.evaluate.following import Following, Pair, following_warnings, moved_
 from adapt.evaluate.prompt_check import OBJECTS
 from adapt.prompts import Prompts
 from adapt.samples import Sample
-from adapt.segmenters import ImageFeatures, MaskPredictions, SegmenterSpec
+from adapt.segmenters import EncoderStage, Hidden, ImageFeatures, MaskPredictions, SegmenterSpec
 
 Mask = npt.NDArray[np.bool_]
 SIZE = 64
@@ -70,6 +70,16 @@ class Scripted(nn.Module):
     def encode(self, images: Tensor) -> ImageFeatures:
         self.encoded += 1
         return ImageFeatures(embedding=images)
+
+    @property
+    def stages(self) -> tuple[EncoderStage, ...]:
+        return (EncoderStage(lambda hidden: (self.encode(*hidden).embedding,), (self.encoder,), ((3, SIZE, SIZE),)),)
+
+    def encode_prefix(self, images: Tensor, *, boundary: int) -> Hidden:
+        return self.stages[0].run((images,))
+
+    def encode_suffix(self, hidden: Hidden, *, boundary: int) -> ImageFeatures:
+        return ImageFeatures(embedding=hidden[0])
 
     def decode(self, features: ImageFeatures, prompts: Prompts, *, multimask: bool) -> MaskPredictions:
         if prompts.points is not None:

@@ -20,7 +20,7 @@ from adapt.evaluate import Measures, ObjectScore, score_samples
 from adapt.formats import decode_masks
 from adapt.prompts import Prompts
 from adapt.samples import Sample
-from adapt.segmenters import ImageFeatures, MaskPredictions, SegmenterSpec, load_segmenter
+from adapt.segmenters import EncoderStage, Hidden, ImageFeatures, MaskPredictions, SegmenterSpec, load_segmenter
 
 CPU = torch.device("cpu")
 GIVEN = {"measures": Measures(clicks=4, tolerance=None), "device": CPU}
@@ -48,6 +48,16 @@ class Stub(nn.Module):
     def encode(self, images: Tensor) -> ImageFeatures:
         self.encoded.append(images)
         return ImageFeatures(embedding=self.encoder(images))
+
+    @property
+    def stages(self) -> tuple[EncoderStage, ...]:
+        return (EncoderStage(lambda hidden: (self.encode(*hidden).embedding,), (self.encoder,), ((3, SIZE, SIZE),)),)
+
+    def encode_prefix(self, images: Tensor, *, boundary: int) -> Hidden:
+        return self.stages[0].run((images,))
+
+    def encode_suffix(self, hidden: Hidden, *, boundary: int) -> ImageFeatures:
+        return ImageFeatures(embedding=hidden[0])
 
     def decode(self, features: ImageFeatures, prompts: Prompts, *, multimask: bool) -> MaskPredictions:
         self.decoded.append((features, prompts, multimask))

@@ -15,7 +15,7 @@ from adapt.evaluate import Measures, score_samples, summarise
 from adapt.evaluate.results import ModelFigures
 from adapt.prompts import Prompts
 from adapt.samples import Sample
-from adapt.segmenters import ImageFeatures, MaskPredictions, SegmenterSpec
+from adapt.segmenters import EncoderStage, Hidden, ImageFeatures, MaskPredictions, SegmenterSpec
 
 SIZE, BLOCK = 64, 10
 SCRIPT = [
@@ -39,6 +39,16 @@ class Scripted(nn.Module):
 
     def encode(self, images: torch.Tensor) -> ImageFeatures:
         return ImageFeatures(embedding=images)
+
+    @property
+    def stages(self) -> tuple[EncoderStage, ...]:
+        return (EncoderStage(lambda hidden: (self.encode(*hidden).embedding,), (self.encoder,), ((3, SIZE, SIZE),)),)
+
+    def encode_prefix(self, images: torch.Tensor, *, boundary: int) -> Hidden:
+        return self.stages[0].run((images,))
+
+    def encode_suffix(self, hidden: Hidden, *, boundary: int) -> ImageFeatures:
+        return ImageFeatures(embedding=hidden[0])
 
     def decode(self, features: ImageFeatures, prompts: Prompts, *, multimask: bool) -> MaskPredictions:
         assert prompts.points is not None

@@ -39,6 +39,15 @@ def test_stages_have_every_parameter_of_the_encoder_once() -> None:
     assert sorted(listed) == sorted(id(parameter) for parameter in tiny.encoder.parameters())
 
 
+def test_a_stage_tells_the_shape_of_what_it_hands_on(images: Tensor) -> None:
+    tiny = load_segmenter("adapt:tiny")
+    hidden = (images,)
+    for stage in tiny.stages:
+        with torch.no_grad():
+            hidden = stage.run(hidden)
+        assert tuple(tuple(value.shape[1:]) for value in hidden) == stage.shapes
+
+
 def _frozen() -> PromptableSegmenter:
     tiny = load_segmenter("adapt:tiny")
     for _, parameter in tiny.named_parameters():

@@ -1,0 +1,26 @@
+"""Frozen features: the part of an encoder that does not train runs once an image and view, and is kept on disk."""
+
+from adapt.features.cache import DTYPES, FeatureCache, FeatureReader
+from adapt.features.encoding import encode, frozen_part
+from adapt.features.folder import About, Kept, clear, describe, features_folder, kept_entries, prefixes
+from adapt.features.keys import prefix_key
+from adapt.features.need import FeaturePlan, plan_features, room_for_features
+
+__all__ = [
+    "DTYPES",
+    "About",
+    "FeatureCache",
+    "FeaturePlan",
+    "FeatureReader",
+    "Kept",
+    "clear",
+    "describe",
+    "encode",
+    "features_folder",
+    "frozen_part",
+    "kept_entries",
+    "plan_features",
+    "prefix_key",
+    "prefixes",
+    "room_for_features",
+]

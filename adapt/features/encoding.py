@@ -1,0 +1,61 @@
+"""Run an encoder on images, or only what is left of it behind cached features."""
+
+import torch
+from torch import Tensor
+
+from adapt.features.cache import FeatureCache
+from adapt.samples import Cached
+from adapt.segmenters import Hidden, ImageFeatures, PromptableSegmenter
+
+
+@torch.no_grad()
+def frozen_part(
+    segmenter: PromptableSegmenter,
+    images: Tensor,
+    cached: Cached | None,
+    *,
+    boundary: int,
+    cache: FeatureCache | None,
+) -> Hidden:
+    """What the first `boundary` stages make of B images: from the cache, or computed and put into it.
+
+    Args:
+        segmenter: on the device of the images.
+        images: (B - F, 3, S, S) float32, normalised, model frame, of the images that `cached` has not.
+        cached: features of the other F; None if the cache was not asked.
+        boundary: stages in front of the first one that trains.
+        cache: that receives what is computed; None for none. `cached` comes from it.
+    """
+    if cache is None or cached is None:
+        return segmenter.encode_prefix(images, boundary=boundary)
+    if bool(cached.found.all()):
+        return tuple(value.float() for value in cached.hidden)
+    fresh = cache.rounded(segmenter.encode_prefix(images, boundary=boundary))
+    missing = ~cached.found
+    cache.write(tuple(key for key, found in zip(cached.keys, cached.found, strict=True) if not found), fresh)
+    if bool(missing.all()):
+        return fresh
+    return tuple(
+        _merged(known.float(), new, cached.found.to(new.device))
+        for known, new in zip(cached.hidden, fresh, strict=True)
+    )
+
+
+def _merged(known: Tensor, fresh: Tensor, found: Tensor) -> Tensor:
+    """Rows of two tensors in the order that (B,) bool `found` gives."""
+    whole = fresh.new_empty(len(found), *fresh.shape[1:])
+    whole[found], whole[~found] = known, fresh
+    return whole
+
+
+def encode(
+    segmenter: PromptableSegmenter,
+    images: Tensor,
+    cached: Cached | None,
+    *,
+    boundary: int,
+    cache: FeatureCache | None,
+) -> ImageFeatures:
+    """Features of B images: the frozen part as `frozen_part`, the rest with a graph, if one is wanted."""
+    hidden = frozen_part(segmenter, images, cached, boundary=boundary, cache=cache)
+    return segmenter.encode_suffix(hidden, boundary=boundary)
