@@ -37,6 +37,7 @@ from adapt.retention import open_general_images
 from adapt.runs import MODEL, RECIPE, SPLITS, STAGES, VERSIONS, check_writable, new_run_folder, versions, write_folder
 from adapt.segmenters import PromptableSegmenter, load_segmenter
 from adapt.training import stopping_rules, train
+from adapt.warming import warm
 from adapt.wording import counted
 
 
@@ -46,6 +47,13 @@ def prepare(recipe: Recipe) -> None:
     store = make_store(recipe, _console())
     lines = [*store_lines(store), ("seconds", f"{time.monotonic() - begun:.1f}"), ("store", str(store.folder))]
     _print_lines(lines, Console())
+
+
+def warm_features(recipe: Recipe) -> None:
+    """Fill the cache of frozen features, and print what was done."""
+    begun = time.monotonic()
+    done = warm(recipe, _console())
+    print(f"{done}, {time.monotonic() - begun:.1f} s")
 
 
 def plan(recipe: Recipe) -> None:

@@ -43,7 +43,7 @@ class EpochSampler(Sampler[Key]):
     """Rows of a split as (epoch, row) keys, in an order that seed and epoch decide, dealt out to the processes."""
 
     def __init__(self, rows: Sequence[int], *, seed: int, shuffle: bool) -> None:
-        self._rows, self._seed, self._shuffle, self._epoch = list(rows), seed, shuffle, 0
+        self._rows, self._seed, self.shuffle, self._epoch = list(rows), seed, shuffle, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this at the start of each epoch."""
@@ -53,7 +53,7 @@ class EpochSampler(Sampler[Key]):
         return len(self._own(self._rows))
 
     def __iter__(self) -> Iterator[Key]:
-        if not self._shuffle:
+        if not self.shuffle:
             return iter([(0, row) for row in self._own(self._rows)])
         order = np.random.default_rng([self._seed, self._epoch]).permutation(self._rows).tolist()
         return iter([(self._epoch, row) for row in self._own(order)])
@@ -243,6 +243,10 @@ class SegmentationDataModule(lightning.LightningDataModule):
         """Batches as they are, always in the same order; none without validation groups."""
         rows = self.rows(self.splits.validation)
         return self._loader(rows, train=False) if rows else []
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the test split as they are, always in the same order."""
+        return self._loader(self.test_samples(), train=False)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """A batch is frozen, so it moves itself."""

@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": "compare a run's model (or a recipe's untouched one) on the test split",
     "compare": "put finished runs side by side, each paired with the first",
     "data": "check a recipe's data before training, or prepare it ahead of time",
+    "cache": "show, fill or clear the cache of frozen features",
     "recipes": "list, show or copy the packaged recipes",
 }
 EPILOG = """examples:

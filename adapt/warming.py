@@ -1,0 +1,88 @@
+"""Fill the cache of frozen features ahead of a training, so that even its first epoch finds them."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import nn
+from torch.utils.data import DataLoader
+
+from adapt.build import (
+    make_data,
+    make_segmenter,
+    make_splits,
+    make_store,
+    open_features,
+    pick_device,
+    plan_training_features,
+    tune,
+)
+from adapt.datamodules import EpochSampler
+from adapt.errors import RecipeError
+from adapt.features import FeatureCache, frozen_part
+from adapt.recipe import Recipe
+from adapt.samples import Batch
+
+Loaders = DataLoader[Batch] | list[DataLoader[Batch]]
+"""One, or none."""
+
+
+def warm(recipe: Recipe, console: Console) -> str:
+    """Encode what a fit and its evaluation will ask for and is not there yet: every view of every image.
+
+    Returns:
+        What was done, one line.
+
+    Raises:
+        RecipeError: nothing of the encoder is frozen, or nothing may be kept, or there is no room for it.
+    """
+    device = pick_device(recipe)
+    store = make_store(recipe, console)
+    splits = make_splits(recipe, store, console)
+    segmenter = make_segmenter(recipe)
+    tune(recipe, segmenter)
+    plan = plan_training_features(recipe, segmenter, store, splits)
+    if plan is None:
+        raise RecipeError(
+            "there are no frozen features to keep: features.cache is false, or tuning.mode trains the encoder from its "
+            "first layer, or the images are drawn anew for each epoch"
+        )
+    console.print(f"features    {plan}", highlight=False, soft_wrap=True)
+    if not plan.views:
+        raise RecipeError(plan.shortage)
+    if isinstance(segmenter, nn.Module):
+        segmenter.to(device).eval()
+    found = computed = 0
+    columns = (TextColumn("encoding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("encoding", total=plan.training * plan.views + plan.other)
+        for precision, tested in ((recipe.trainer.precision, False), ("32-true", True)):
+            features = open_features(recipe, segmenter, plan, precision=precision, console=console)
+            assert features is not None
+            data = make_data(recipe, store, splits, segmenter.spec, device, features=features)
+            fitted = (data.train_dataloader(), data.val_dataloader())
+            loaders: Sequence[Loaders] = (data.test_dataloader(),) if tested else fitted
+            halved = torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16-mixed")
+            for batch in _batches(loaders, features):
+                assert batch.cached is not None
+                there = int(batch.cached.found.sum())
+                found, computed = found + there, computed + len(batch.groups) - there
+                if there < len(batch.groups):
+                    batch = batch.to(device)
+                    with halved:
+                        frozen_part(segmenter, batch.images, batch.cached, boundary=plan.boundary, cache=features)
+                progress.advance(bar, len(batch.groups))
+            features.flush()
+    return f"{computed:,} images encoded, {found:,} were there"
+
+
+def _batches(loaders: Sequence[Loaders], features: FeatureCache) -> Iterator[Batch]:
+    """Batches of each loader; of one that augments, those of as many epochs as there are views."""
+    for loader in loaders:
+        if isinstance(loader, list):  # no validation
+            continue
+        assert isinstance(loader.sampler, EpochSampler)
+        for epoch in range(features.reader.views if loader.sampler.shuffle else 1):
+            loader.sampler.set_epoch(epoch)
+            yield from loader
