@@ -158,7 +158,7 @@ def plan_training_features(
 ) -> FeaturePlan | None:
     """What a fit will keep of frozen features; None if the recipe keeps none, or there are none to keep."""
     boundary = freeze_boundary(segmenter.stages)
-    if not recipe.features.cache or not boundary or redraw_of(recipe.data) is not None:
+    if _nothing_to_keep(recipe, boundary):
         return None
     images = Counter(store.groups)
     return plan_features(
@@ -184,6 +184,15 @@ def open_test_features(
         first, boundary=boundary, dtype=recipe.features.dtype, training=0, other=images, views=1, room=room
     )
     return open_features(recipe, first, plan, precision="32-true", console=console)
+
+
+def _nothing_to_keep(recipe: Recipe, boundary: int) -> str:
+    """Why there are no frozen features to keep; empty if there are some."""
+    if not recipe.features.cache:
+        return "not kept: features.cache is false"
+    if not boundary:
+        return "none: the image encoder trains from its first layer on"
+    return "not kept: the images are drawn anew for each epoch" if redraw_of(recipe.data) is not None else ""
 
 
 def _room_for_features(recipe: Recipe) -> int:
@@ -424,6 +433,8 @@ def plan_lines(
     trainable = ", ".join(
         f"{part} {count:,} of {total:,}" for part, count, total in trainable_table(segmenter) if count
     )
+    kept = str(features) if features is not None and features.views else ""
+    kept = kept or _nothing_to_keep(recipe, freeze_boundary(segmenter.stages))
     note = f" ({TINY_NOTE})" if recipe.model.checkpoint == TINY else ""
     if recipe.model.weights == "random":
         note = " (random weights: its untouched figures are a floor)"
@@ -446,6 +457,6 @@ def plan_lines(
         ),
         ("model", f"{recipe.model.checkpoint}{note}, input {segmenter.spec.image_size} px, on {device}"),
         ("trains", trainable),
-        *([("features", str(features))] if features is not None and features.views else []),
+        *([("features", kept)] if kept else []),
         ("objects", _objects(data.store, recipe.data)),
     ]

@@ -130,7 +130,9 @@ def test_the_plan_says_what_will_be_kept_and_keeps_nothing(
     assert "features    kept behind stage 9 of 9 of the encoder: " in capsys.readouterr().err
     assert list(prefixes(tmp_path / "cache")) == []
     assert main(["fit", "--dry-run", *_arguments(scans, tmp_path, "tuning.mode=full")]) == 0
-    assert "features    " not in capsys.readouterr().err
+    assert "features    none: the image encoder trains from its first layer on" in capsys.readouterr().err
+    assert main(["fit", "--dry-run", *_arguments(scans, tmp_path, "features.cache=false")]) == 0
+    assert "features    not kept: features.cache is false" in capsys.readouterr().err
 
 
 def test_info_and_clear(scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
