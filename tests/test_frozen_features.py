@@ -1,6 +1,9 @@
 """Frozen features in training and evaluation, and the command that fills and clears them."""
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from transformers.models.sam.modeling_sam import SamPatchEmbeddings
 from adapt.cli import main
 from adapt.datamodules.generated.ct import write_phantom
 from adapt.features import kept_entries, prefixes
+from adapt.features.entries import read_entry
 
 SMALL = [
     "trainer.epochs=4",
@@ -112,6 +116,29 @@ def test_a_warm_cache_is_all_that_a_fit_needs(
     assert encoded.count == 0
     assert main(["cache", "warm", *_arguments(scans, tmp_path)]) == 0
     assert encoded.count == 0
+
+
+@pytest.mark.slow
+def test_two_runs_warm_one_cache_at_once_and_one_that_is_killed_harms_nothing(scans: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "adapt", "cache", "warm", *_arguments(scans, tmp_path, "features.views=2")]
+    assert main(["data", "prepare", *_arguments(scans, tmp_path)]) == 0
+
+    def begun() -> subprocess.Popen[str]:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    killed = begun()
+    while killed.poll() is None and not list(kept_entries(tmp_path / "cache")):
+        time.sleep(0.05)
+    killed.kill()
+    killed.communicate()
+    assert 0 < len(list(kept_entries(tmp_path / "cache")))
+    for warming in [begun(), begun()]:
+        out, err = warming.communicate(timeout=600)
+        assert warming.returncode == 0 and "images encoded" in out, err
+    paths = [entry.path for entry in kept_entries(tmp_path / "cache")]
+    assert all(read_entry(path) is not None for path in paths)
+    last = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
+    assert last.stdout.startswith("0 images encoded")
 
 
 def test_warming_what_cannot_be_kept_is_refused(
