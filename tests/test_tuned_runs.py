@@ -18,9 +18,9 @@ pytestmark = pytest.mark.slow
 
 SMALL = [
     "data.root=adapt:shapes_folder",
-    "data.limit=8",
     "model.input_size=128",
     "trainer.epochs=1",
+    "trainer.min_steps=0",
     "trainer.batch_size=4",
     "trainer.workers=0",
     "prompts.corrections=1",
@@ -86,7 +86,7 @@ def test_mixes_begin_at_the_untouched_model_and_end_at_the_tuned_one(mode: str, 
     before = set((runs[mode] / "evaluations").glob("*"))
     assert main(["evaluate", str(runs[mode]), "--interpolate", "0:1:1", "--write-mix", "1"]) == 0
     (folder,) = set((runs[mode] / "evaluations").glob("*")) - before
-    mixes = json.loads((folder / "trade_off.json").read_bytes())["mixes"]
+    mixes = json.loads((folder / "interpolation.json").read_bytes())["mixes"]
     tuned = json.loads((runs[mode] / "results.json").read_bytes())["protocols"]
     for end, model in ((mixes[0], "base"), (mixes[-1], "tuned")):
         assert end["domain"]["box"] == pytest.approx(tuned["box"][model]["miou"], abs=1e-3)
@@ -110,9 +110,7 @@ def test_merged_it_is_a_checkpoint_that_transformers_reads(
     assert "is there already" in capsys.readouterr().err
 
 
-def test_networks_are_not_merged(
-    runs: dict[str, Path], workplace: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_networks_are_not_merged(runs: dict[str, Path], workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["merge", str(runs["adapter"]), "--output", str(workplace / "never")]) == 1
     assert "activations of their own" in capsys.readouterr().err
     assert not (workplace / "never").exists()

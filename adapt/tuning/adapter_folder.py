@@ -9,14 +9,14 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft import PeftConfig
 from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from adapt.errors import CheckpointError
 from adapt.recipe import AdapterTuning, InsertingTuning, LoraTuning, ScaleShiftTuning
@@ -91,6 +91,8 @@ def save_adapter(segmenter: PromptableSegmenter, folder: Path, *, tuning: Insert
 def load_adapter(segmenter: PromptableSegmenter, folder: Path) -> None:
     """Insert what a folder holds into an untouched segmenter, which then gives what the saved one gave, to the bit.
 
+    It is left in eval mode.
+
     Raises:
         CheckpointError: a file is missing or damaged, or the segmenter's weights are not those it was trained on.
     """
@@ -118,6 +120,7 @@ def load_adapter(segmenter: PromptableSegmenter, folder: Path) -> None:
     with torch.no_grad():
         for name, value in slots.items():
             value.copy_(saved[name])
+    cast(nn.Module, segmenter).eval()
 
 
 def _facts(folder: Path) -> tuple[BaseWeights, InsertingTuning]:

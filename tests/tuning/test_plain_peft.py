@@ -81,7 +81,7 @@ def test_plain_peft_merges_it_into_a_stock_model(mode: str, images: Tensor, tmp_
 
 
 def test_plain_peft_reads_rotations_once_they_are_merged(images: Tensor, tmp_path: Path) -> None:
-    """peft's own forward takes the encoder's (B, h, w, C) for what a convolution reads; nor merges it beside a decoder."""
+    """Its own forward takes the encoder's (B, h, w, C) for what a convolution reads."""
     segmenter = saved(OftTuning(block_size=16, blocks=2, decoder=False), tmp_path)
     merged = PeftModel.from_pretrained(stock(), tmp_path).merge_and_unload().eval()
     torch.testing.assert_close(masks(merged, images), masks(segmenter.model, images), atol=1e-4, rtol=1e-4)
