@@ -215,7 +215,8 @@ def tuned_from(recipe: Recipe, segmenter: PromptableSegmenter) -> PromptableSegm
     stock = [id(parameter) for parameter in segmenter.encoder.parameters()]
     tune(recipe, segmenter)
     encoder = list(segmenter.encoder.parameters())
-    if any(parameter.requires_grad for parameter in encoder) or [id(parameter) for parameter in encoder] != stock:
+    changes = any(parameter.requires_grad for parameter in encoder) or [id(p) for p in encoder] != stock
+    if changes or recipe.curriculum:  # whose stages may train it
         return copied
     return copy.deepcopy(copied, {id(copied.encoder): segmenter.encoder})
 
