@@ -64,7 +64,7 @@ from adapt.segmenters import (
 )
 from adapt.session import Objective
 from adapt.task import AdaptTask, OptimizationPlan
-from adapt.tuning import trainable_table, tune_decoder, tune_fully
+from adapt.tuning import choose, trainable_table
 from adapt.wording import counted
 
 LOG_EVERY = 10
@@ -306,19 +306,21 @@ def make_task(
     )
 
 
-def untouched(segmenter: PromptableSegmenter) -> PromptableSegmenter:
-    """A copy to compare with after tuning; it shares the image encoder if that does not train."""
-    trains = any(parameter.requires_grad for parameter in segmenter.encoder.parameters())
-    return copy.deepcopy(segmenter, {} if trains else {id(segmenter.encoder): segmenter.encoder})
-
-
 def tune(recipe: Recipe, segmenter: PromptableSegmenter) -> None:
-    """Choose what trains."""
-    match recipe.tuning.mode:
-        case "decoder":
-            tune_decoder(segmenter, prompt_encoder=recipe.tuning.prompt_encoder)
-        case "full":
-            tune_fully(segmenter)
+    """Choose what trains, and put in what the mode inserts."""
+    choose(segmenter, recipe.tuning)
+
+
+def tuned_from(recipe: Recipe, segmenter: PromptableSegmenter) -> PromptableSegmenter:
+    """`tune`, and a copy of what the segmenter was to compare with; it shares an encoder that stays as it is."""
+    copied = copy.deepcopy(segmenter)
+    stock = [id(parameter) for parameter in segmenter.encoder.parameters()]
+    tune(recipe, segmenter)
+    encoder = list(segmenter.encoder.parameters())
+    changes = any(parameter.requires_grad for parameter in encoder) or [id(p) for p in encoder] != stock
+    if changes or recipe.curriculum:  # whose stages may train it
+        return copied
+    return copy.deepcopy(copied, {id(copied.encoder): segmenter.encoder})
 
 
 def pick_device(recipe: Recipe) -> torch.device:

@@ -12,8 +12,9 @@ from adapt.datamodules import SegmentationDataModule
 from adapt.evaluate import Measures, Mix, ObjectScore, mious, print_trade_off, score_samples, write_trade_off
 from adapt.recipe import Recipe
 from adapt.retention import GeneralImages, general_scores
-from adapt.runs import MODEL, versions, write_folder
+from adapt.runs import versions
 from adapt.segmenters import PromptableSegmenter
+from adapt.tuned import write_tuned
 from adapt.tuning import mixed
 
 
@@ -30,14 +31,14 @@ def trade_off(
     facts: dict[str, object],
     console: Console,
 ) -> list[Mix]:
-    """Score each mix, print the trade-off, write it into `folder`, and the chosen mix as `folder/model`.
+    """Score each mix, print the trade-off, write it into `folder`, and the chosen mix below it.
 
     An encoder that was not tuned runs once an image, however many mixes there are.
 
     Args:
         recipe: of the run.
         data: has test samples.
-        models: base and tuned.
+        models: base and tuned, alike in the names of their parameters.
         alphas: shares of the tuned weights.
         write_mix: share of the mix to write; None for none.
         general: images on which forgetting is measured.
@@ -68,10 +69,8 @@ def trade_off(
     write_trade_off(trade, folder, facts={**facts, "versions": versions()})
     print_trade_off(trade, Console())
     if write_mix is not None:
-        write_folder(folder / MODEL, mixes[write_mix].save)
-        console.print(
-            f"the mix of alpha {write_mix:g}: {folder / MODEL}", highlight=False, markup=False, soft_wrap=True
-        )
+        place = write_tuned(recipe, mixes[write_mix], base=models["base"], folder=folder)
+        console.print(f"the mix of alpha {write_mix:g}: {place}", highlight=False, markup=False, soft_wrap=True)
     return trade
 
 

@@ -14,18 +14,19 @@ from safetensors import SafetensorError
 from adapt.errors import RunError
 from adapt.files import permissions
 
-RECIPE, VERSIONS, SPLITS, MODEL, CHECKPOINTS, STAGES, GALLERY, REPORT = (
+RECIPE, VERSIONS, SPLITS, MODEL, ADAPTER, CHECKPOINTS, STAGES, GALLERY, REPORT = (
     "recipe.yaml",
     "versions.json",
     "splits.json",
     "model",
+    "adapter",
     "checkpoints",
     "stages",
     "gallery",
     "report.html",
 )
 
-VERSIONED = ("torch", "lightning", "transformers", "datasets", "albumentations", "numpy", "pillow")
+VERSIONED = ("torch", "lightning", "transformers", "peft", "datasets", "albumentations", "numpy", "pillow")
 
 
 def check_writable(output: Path) -> None:

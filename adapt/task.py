@@ -47,6 +47,15 @@ class OptimizationPlan:
         return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
+def reaching_all_prompts(loss: Tensor, segmenter: PromptableSegmenter) -> Tensor:
+    """The same loss, of which the embeddings of prompts that were not drawn have a gradient too, of zero.
+
+    Training on several devices waits for the gradient of everything that trains.
+    """
+    trains = [parameter.sum() for parameter in segmenter.prompt_encoder.parameters() if parameter.requires_grad]
+    return loss + 0 * torch.stack(trains).sum() if trains else loss
+
+
 class AdaptTask(lightning.LightningModule):
     """Training and validation of a segmenter whose trainable parameters are already chosen."""
 
@@ -92,7 +101,7 @@ class AdaptTask(lightning.LightningModule):
             session=self.session,
             objective=self.objective,
         )
-        loss = mean_over_objects(losses.total, valid)
+        loss = reaching_all_prompts(mean_over_objects(losses.total, valid), self.segmenter)
         figures = {
             "train/loss": loss.detach(),
             "train/focal": mean_over_objects(losses.focal.detach(), valid),

@@ -1,7 +1,7 @@
 """Train a segmenter, and leave its best weights in it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from adapt.features import FeatureCache
 from adapt.galleries import epoch_galleries
 from adapt.recipe import Recipe
 from adapt.retention import GeneralImages, GeneralScore
-from adapt.runs import CHECKPOINTS, MODEL, write_folder
+from adapt.runs import CHECKPOINTS
 from adapt.segmenters import PromptableSegmenter
 from adapt.task import AdaptTask
 
@@ -47,12 +47,26 @@ def train(
     *,
     features: FeatureCache | None,
     stops: Sequence[Callback],
+    keep: Callable[[], object],
     folder: Path,
     device: torch.device,
     name: str,
     console: Console,
 ) -> Training:
-    """Fit, and leave the best weights in the segmenter; `features` are those of the data, `stops` `stopping_rules`."""
+    """Fit, and leave the best weights in the segmenter.
+
+    Args:
+        recipe: of the run, or of a stage.
+        data: see `make_data`.
+        segmenter: tuned by `tune`.
+        features: those of the data.
+        stops: see `stopping_rules`.
+        keep: writes the segmenter as it is; called when training is interrupted.
+        folder: for checkpoints and metrics.
+        device: to train on.
+        name: of the recipe.
+        console: for progress.
+    """
     throughput = Throughput()
     validated = bool(data.splits.validation)
     last, best = last_checkpoint(folder / CHECKPOINTS), best_checkpoint(folder / CHECKPOINTS)
@@ -82,7 +96,7 @@ def train(
         kept = best.best_model_path or last.best_model_path
         if kept:
             _restore(task, kept)
-            write_folder(folder / MODEL, segmenter.save)
+            keep()
         said = f"the model so far is kept: adapt evaluate {folder}" if kept else "no epoch was done"
         console.print(f"interrupted; {said}", highlight=False, markup=False, soft_wrap=True)
         raise KeyboardInterrupt from None

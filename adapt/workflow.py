@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,7 +25,7 @@ from adapt.build import (
     plan_training_features,
     store_lines,
     tune,
-    untouched,
+    tuned_from,
 )
 from adapt.comparison import compare, unseen_groups
 from adapt.datacheck import print_warnings, quick_findings
@@ -32,11 +33,13 @@ from adapt.datamodules import SegmentationDataModule, Splits, split_groups, test
 from adapt.errors import RunError
 from adapt.files import write_text
 from adapt.mixing import trade_off
-from adapt.recipe import Recipe, as_yaml, stages
+from adapt.recipe import Recipe, as_yaml, load_recipe, stages
 from adapt.retention import open_general_images
 from adapt.runs import MODEL, RECIPE, SPLITS, STAGES, VERSIONS, check_writable, new_run_folder, versions, write_folder
-from adapt.segmenters import PromptableSegmenter, load_segmenter
+from adapt.segmenters import PromptableSegmenter
 from adapt.training import stopping_rules, train
+from adapt.tuned import alike, check_trained, load_tuned, write_tuned
+from adapt.tuning import merge as merge_inserted
 from adapt.warming import warm
 from adapt.wording import counted
 
@@ -92,8 +95,7 @@ def fit(recipe: Recipe, *, name: str) -> Path:
     general = open_general_images(recipe, console)
     torch.manual_seed(recipe.seed)
     segmenter = make_segmenter(recipe)
-    tune(recipe, segmenter)
-    base = untouched(segmenter)
+    base = tuned_from(recipe, segmenter)
     kept = plan_training_features(recipe, segmenter, store, splits)
     data = make_data(recipe, store, splits, segmenter.spec, device)
     stops = stopping_rules(recipe, segmenter, general, device=device, validated=bool(splits.validation))
@@ -104,21 +106,24 @@ def fit(recipe: Recipe, *, name: str) -> Path:
         ("run folder", str(folder)),
     ]
     _print_lines(lines, console)
-    segmenter = _train_stages(recipe, segmenter, folder=folder, device=device, name=name, console=console)
-    tune(recipe, segmenter)
+    if recipe.curriculum:
+        segmenter = _train_stages(recipe, segmenter, folder=folder, device=device, name=name, console=console)
+        tune(recipe, segmenter)
     features = open_features(recipe, segmenter, kept, precision=recipe.trainer.precision, console=console)
+    keep = partial(write_tuned, recipe, segmenter, base=base, folder=folder)
     training = train(
         recipe,
         make_data(recipe, store, splits, segmenter.spec, device, features=features),
         segmenter,
         features=features,
         stops=stops,
+        keep=keep,
         folder=folder,
         device=device,
         name=name,
         console=console,
     )
-    write_folder(folder / MODEL, segmenter.save)
+    keep()
     console.print(f"trained in {training}", highlight=False)
     models = {"base": base, "tuned": segmenter}
     compare(
@@ -159,8 +164,8 @@ def evaluate(
     device = pick_device(recipe)
     output = Path(recipe.output).expanduser() if run_folder is None else run_folder
     check_writable(output)
-    if run_folder is not None and not (run_folder / MODEL).is_dir():
-        raise RunError(f"{run_folder} has no {MODEL}/: the run has not finished its training; fit again")
+    if run_folder is not None:
+        check_trained(run_folder)
     store = make_store(recipe, console)
     general = None if run_folder is None else open_general_images(recipe, console)
     models = {"base": make_segmenter(recipe)}
@@ -170,12 +175,13 @@ def evaluate(
         splits = split_groups(store.groups, recipe.split, seed=recipe.seed)
     else:
         splits = unseen_groups(recipe, store, run_folder)
-        models["tuned"] = load_segmenter(str((run_folder / MODEL).resolve()))
+        models["tuned"] = load_tuned(recipe, run_folder)
     data = make_data(recipe, store, splits, models["base"].spec, device)
     folder = _begin_folder(output, f"{name}/untouched" if run_folder is None else "evaluations", recipe, splits)
     lines = [*plan_lines(recipe, data, models["base"], device)[:3], ("run folder", str(folder))]
     _print_lines(lines, console)
     if alphas:
+        models["base"], models["tuned"] = alike(recipe, models["base"], models["tuned"])
         trade_off(
             recipe,
             data,
@@ -201,6 +207,30 @@ def evaluate(
         training=None,
         console=console,
     )
+
+
+def merge(run_folder: Path, output: Path) -> None:
+    """Write the tuned model of a run that kept an adapter as a stock checkpoint.
+
+    Args:
+        run_folder: of the run.
+        output: a new folder.
+
+    Raises:
+        RunError: the run has a stock checkpoint already, or the output is there.
+        CheckpointError: no stock checkpoint gives what the run's model gives; or see `load_tuned`.
+    """
+    check_trained(run_folder)
+    if (run_folder / MODEL).is_dir():
+        raise RunError(f"{run_folder} needs no merging: {run_folder / MODEL} is a stock checkpoint already")
+    if output.exists():
+        raise RunError(f"{output} is there already; give --output a new folder")
+    check_writable(output)
+    segmenter = load_tuned(load_recipe(run_folder / RECIPE), run_folder)
+    merge_inserted(segmenter)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_folder(output, segmenter.save)
+    print(output)
 
 
 def _train_stages(
@@ -232,18 +262,20 @@ def _train_stages(
         )
         validated = bool(data.splits.validation)
         stops = stopping_rules(stage, segmenter, None, device=device, validated=validated)
+        keep = partial(write_folder, place / MODEL, segmenter.save)
         training = train(
             stage,
             data,
             segmenter,
             features=features,
             stops=stops,
+            keep=keep,
             folder=place,
             device=device,
             name=name,
             console=console,
         )
-        write_folder(place / MODEL, segmenter.save)
+        keep()
         console.print(f"stage {title} trained in {training}", highlight=False)
     return segmenter.at_input_size(size)
 

@@ -13,6 +13,7 @@ from adapt.errors import AdaptError
 COMMANDS = {
     "fit": "fine-tune on a recipe's data, then compare with the untouched model",
     "evaluate": "compare a run's model (or a recipe's untouched one) on the test split",
+    "merge": "write a run's adapter merged into its model, as a stock checkpoint",
     "compare": "put finished runs side by side, each paired with the first",
     "data": "check a recipe's data before training, or prepare it ahead of time",
     "cache": "show, fill or clear the cache of frozen features",
@@ -24,6 +25,7 @@ EPILOG = """examples:
   adapt data check --recipe medical_ct.yaml data.root=/scans
   adapt evaluate runs/medical_ct/2026-01-31_09-30-00
   adapt compare runs/medical_ct/2026-01-31_09-30-00 runs/medical_ct/2026-02-01_18-00-00
+  adapt merge runs/medical_ct/2026-02-01_18-00-00 --output merged
   adapt recipes copy medical_ct"""
 
 

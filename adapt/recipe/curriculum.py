@@ -18,6 +18,9 @@ def stage_recipe(recipe: Recipe, stage: StageSettings) -> Recipe:
 def stage_tree(recipe: Recipe, stage: StageSettings) -> dict[str, object]:
     """The same as plain data, not yet checked."""
     tree: dict[str, object] = recipe.model_dump(mode="json", exclude={"curriculum"})
+    mode = stage.change.get("tuning.mode", recipe.tuning.mode)
+    if mode != recipe.tuning.mode:
+        tree["tuning"] = {}  # its other keys belong to the run's own mode
     for path, value in stage.change.items():
         *sections, key = path.split(".")
         here = tree

@@ -21,6 +21,8 @@ from adapt.recipe.schema import Recipe
 
 PACKAGED = Path(__file__).resolve().parent.parent / "recipes"
 MAX_BYTES = 1_000_000
+MODE = "tuning.mode="
+"""How an override begins that goes first: another mode has other keys, so those of the file are left behind."""
 KEY = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*")
 
 Tree = None | bool | int | float | str | list["Tree"] | dict[str, "Tree"]
@@ -176,7 +178,10 @@ def _apply_override(tree: dict[str, Tree], override: str) -> KeyPath:
         if not isinstance(below, dict):
             raise RecipeError(f"override {override!r}: {part} is {below!r}, so it has no keys below it")
         here = below
-    here[path[-1]] = parse_yaml(text, name=f"override {key}").tree if text.strip() else ""
+    value = parse_yaml(text, name=f"override {key}").tree if text.strip() else ""
+    if override.startswith(MODE) and here.get("mode", "decoder") != value:
+        here.clear()
+    here[path[-1]] = value
     return path
 
 
@@ -196,7 +201,8 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     if not isinstance(source.tree, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys, not {type(source.tree).__name__}")
     tree = source.tree
-    overridden = [_apply_override(tree, override) for override in overrides or []]
+    ordered = sorted(overrides or [], key=lambda override: not override.startswith(MODE))
+    overridden = [_apply_override(tree, override) for override in ordered]
     try:
         recipe = Recipe.model_validate_json(json.dumps(tree))
     except ValidationError as error:

@@ -81,7 +81,8 @@ def _remedy(details: ErrorDetails, path: KeyPath, tree: object) -> str:
     context = details.get("ctx", {})
     if kind == "extra_forbidden":
         allowed = _fields(path[:-1], tree)
-        near = _nearest(str(path[-1]), allowed) or _elsewhere(str(path[-1]), tree)
+        word = str(path[-1])
+        near = _nearest(word, allowed) or _of_others(word, path[:-1], tree) or _elsewhere(word, tree)
         return f"unknown key{near}; allowed: {', '.join(allowed)}"
     if kind == "missing":
         return f"required{_description(path, tree)}"
@@ -92,7 +93,8 @@ def _remedy(details: ErrorDetails, path: KeyPath, tree: object) -> str:
         tags = context.get("expected_tags") or ", ".join(_tags(path, tree))
         allowed = [word.strip(" '") for word in str(tags).split(",")]
         given = str(context.get("tag", ""))
-        return f"kind must be one of: {', '.join(allowed)}{_nearest(given, allowed)}"
+        key = str(context["discriminator"]).strip("'")
+        return f"{key} must be one of: {', '.join(allowed)}{_nearest(given, allowed)}"
     if kind == "value_error":
         return details["msg"].removeprefix("Value error, ")
     if kind in MAPPINGS:
@@ -133,25 +135,42 @@ def _models(annotation: object) -> list[type[BaseModel]]:
     return []
 
 
-def _kind(model: type[BaseModel]) -> str | None:
-    field = model.model_fields.get("kind")
-    return typing.get_args(field.annotation)[0] if field is not None else None
+def _tag(model: type[BaseModel], key: str) -> str | None:
+    """The one value of a class's discriminating key (`kind`, `mode`), by which a recipe means this class."""
+    field = model.model_fields.get(key)
+    return typing.get_args(field.annotation)[0] if field is not None and typing.get_args(field.annotation) else None
+
+
+def _choices(model: type[BaseModel], name: str) -> tuple[str, list[type[BaseModel]]]:
+    """The discriminating key of a field, and the classes that it chooses from."""
+    field = model.model_fields.get(name)
+    return (str(field.discriminator), _models(field.annotation)) if field is not None else ("", [])
 
 
 def _model_at(path: KeyPath, tree: object) -> type[BaseModel] | None:
-    """The schema class of the mapping at a key path; of several, the one of its `kind`."""
+    """The schema class of the mapping at a key path; of several, the one that it names, or the default."""
     model: type[BaseModel] = Recipe
     here = tree
     for part in path:
         here = here.get(part) if isinstance(here, dict) else None
+        key, choices = _choices(model, str(part))
         field = model.model_fields.get(str(part))
-        choices = _models(field.annotation) if field is not None else []
-        kind = here.get("kind") if isinstance(here, dict) else None
-        chosen = next((choice for choice in choices if len(choices) == 1 or _kind(choice) == kind), None)
+        tag = here.get(key) if isinstance(here, dict) else None
+        if tag is None and field is not None:
+            tag = getattr(field.default, key, None)
+        chosen = next((choice for choice in choices if len(choices) == 1 or _tag(choice, key) == tag), None)
         if chosen is None:
             return None
         model = chosen
     return model
+
+
+def _of_others(word: str, path: KeyPath, tree: object) -> str:
+    """The tags of other classes of the same union that have the key: `rank` in mode `decoder` belongs to `lora`."""
+    parent = _model_at(path[:-1], tree) if path else None
+    key, choices = _choices(parent, str(path[-1])) if parent is not None else ("", [])
+    tags = [str(_tag(choice, key)) for choice in choices if len(choices) > 1 and word in choice.model_fields]
+    return f"; it is a key of {key}: {', '.join(tags)}" if tags else ""
 
 
 def _fields(path: KeyPath, tree: object) -> list[str]:
@@ -161,8 +180,8 @@ def _fields(path: KeyPath, tree: object) -> list[str]:
 
 def _tags(path: KeyPath, tree: object) -> list[str]:
     parent = _model_at(path[:-1], tree)
-    field = parent.model_fields.get(str(path[-1])) if parent is not None and path else None
-    return [str(_kind(model)) for model in _models(field.annotation)] if field is not None else []
+    key, choices = _choices(parent, str(path[-1])) if parent is not None and path else ("", [])
+    return [str(_tag(model, key)) for model in choices]
 
 
 def _description(path: KeyPath, tree: object) -> str:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from adapt.recipe.data import DataSettings, FolderData
 from adapt.recipe.settings import Settings, Share
+from adapt.recipe.tuning import INSERTING, DecoderTuning, PeftTuning, TuningSettings
 
 
 class ModelSettings(Settings):
@@ -31,17 +32,6 @@ class ModelSettings(Settings):
         le=4096,
         description="Side of the model's input in pixels, a multiple of its patch (16); its own by default. Positions "
         "are interpolated: a smaller input is faster and needs less memory, and sees less detail.",
-    )
-
-
-class TuningSettings(Settings):
-    """Which parameters train."""
-
-    mode: Literal["decoder", "full"] = Field(
-        "decoder", description="decoder: mask decoder trains, encoder is frozen; full: everything trains."
-    )
-    prompt_encoder: bool = Field(
-        False, description="With mode decoder: train the prompt encoder along with the mask decoder."
     )
 
 
@@ -288,7 +278,7 @@ class Recipe(Settings):
     tracking: Literal["none", "wandb", "tensorboard"] = "none"
     wandb: WandbSettings = WandbSettings()
     model: ModelSettings = ModelSettings()
-    tuning: TuningSettings = TuningSettings()
+    tuning: TuningSettings = DecoderTuning()
     features: FeatureSettings = FeatureSettings()
     data: DataSettings
     split: SplitSettings = SplitSettings()
@@ -313,6 +303,35 @@ class Recipe(Settings):
             own = values.get(section, {})
             filled[section] = {**settings, **own} if isinstance(own, dict) else own
         return filled
+
+    @model_validator(mode="before")
+    @classmethod
+    def _decoder_is_the_default_mode(cls, values: object) -> object:
+        tuning = values.get("tuning") if isinstance(values, dict) else None
+        if not isinstance(values, dict) or not isinstance(tuning, dict):
+            return values
+        return {**values, "tuning": {"mode": "decoder", **tuning}}
+
+    @model_validator(mode="after")
+    def _what_is_inserted_trains_in_one_go(self) -> "Recipe":
+        modes = [self.tuning.mode, *(stage.change.get("tuning.mode") for stage in self.curriculum)]
+        inserting = [str(mode) for mode in modes if mode in INSERTING]
+        if self.curriculum and inserting:
+            raise ValueError(
+                f"tuning.mode {inserting[0]!r} cannot go with a curriculum, since it changes the model between stages; "
+                "remove the curriculum, or run its stages first and set model.checkpoint to the model they leave"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _decoder_attention_is_adapted_or_trained(self) -> "Recipe":
+        tuning = self.tuning
+        if isinstance(tuning, PeftTuning) and tuning.decoder and "decoder_attention" in tuning.targets:
+            raise ValueError(
+                "tuning.targets has decoder_attention, but tuning.decoder trains the whole decoder already; set "
+                "tuning.decoder to false, or leave decoder_attention out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _forgetting_is_measured(self) -> "Recipe":

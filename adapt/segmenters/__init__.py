@@ -2,9 +2,11 @@
 
 from adapt.segmenters.checkpoint import TINY, load_segmenter, random_segmenter
 from adapt.segmenters.protocol import (
+    EncoderBlock,
     EncoderStage,
     Hidden,
     ImageFeatures,
+    LinearSite,
     MaskPredictions,
     PromptableSegmenter,
     SegmenterSpec,
@@ -15,9 +17,11 @@ from adapt.segmenters.tiny import TINY_NOTE
 __all__ = [
     "TINY",
     "TINY_NOTE",
+    "EncoderBlock",
     "EncoderStage",
     "Hidden",
     "ImageFeatures",
+    "LinearSite",
     "MaskPredictions",
     "PromptableSegmenter",
     "SegmenterSpec",

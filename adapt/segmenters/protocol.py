@@ -82,6 +82,40 @@ class EncoderStage:
         return (*self.own, *(parameter for module in self.modules for parameter in module.parameters()))
 
 
+@dataclass(frozen=True, eq=False)
+class EncoderBlock:
+    """A transformer block of the encoder, and the parts of it that something can be put behind or beside.
+
+    Attributes:
+        stage: its place in `stages`.
+        module: the block, from (B, h, w, C) to the same.
+        attention: from (windows, h, w, C) to the same, which stands alone or first in a tuple.
+        mlp: from (B, h, w, C), behind the layer norm, to the same.
+        channels: C.
+    """
+
+    stage: int
+    module: nn.Module
+    attention: nn.Module
+    mlp: nn.Module
+    channels: int
+
+
+@dataclass(frozen=True)
+class LinearSite:
+    """A Linear layer that can be adapted.
+
+    Attributes:
+        name: of the module in the stock model.
+        roles: what it computes; the outputs of a fused layer are as many parts of one size, in this order.
+        stage: place in `stages`; None outside the encoder.
+    """
+
+    name: str
+    roles: tuple[str, ...]
+    stage: int | None
+
+
 def freeze_boundary(stages: Sequence[EncoderStage]) -> int:
     """Stages in front of the first one that trains: what they make of an image never changes. All, if none trains."""
     trains = (any(parameter.requires_grad for parameter in stage.parameters) for stage in stages)
@@ -102,6 +136,11 @@ class PromptableSegmenter(Protocol):
         ...
 
     @property
+    def model(self) -> nn.Module:
+        """The stock model, whose modules have the names that `transformers` gives them."""
+        ...
+
+    @property
     def encoder(self) -> nn.Module:
         """The image encoder; only `encode_prefix` and `encode_suffix` run it."""
         ...
@@ -109,6 +148,16 @@ class PromptableSegmenter(Protocol):
     @property
     def stages(self) -> Sequence[EncoderStage]:
         """The encoder as steps, in order: the patch embedding, each block, the neck."""
+        ...
+
+    @property
+    def blocks(self) -> Sequence[EncoderBlock]:
+        """The encoder's transformer blocks, in order."""
+        ...
+
+    @property
+    def linears(self) -> Sequence[LinearSite]:
+        """The Linear layers of the blocks, and of the mask decoder's attention."""
         ...
 
     @property

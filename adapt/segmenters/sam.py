@@ -6,14 +6,30 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from transformers import SamModel
+from transformers.models.sam.modeling_sam import SamAttention
 
 from adapt.prompts import Prompts
 from adapt.segmenters.input_size import at_input_size
-from adapt.segmenters.protocol import EncoderStage, Hidden, ImageFeatures, MaskPredictions, SegmenterSpec
+from adapt.segmenters.protocol import (
+    EncoderBlock,
+    EncoderStage,
+    Hidden,
+    ImageFeatures,
+    LinearSite,
+    MaskPredictions,
+    SegmenterSpec,
+)
 from adapt.segmenters.quiet import quiet_transformers
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
+ENCODER_LINEARS = {
+    "attn.qkv": ("query", "key", "value"),
+    "attn.proj": ("proj",),
+    "mlp.lin1": ("mlp",),
+    "mlp.lin2": ("mlp",),
+}
+"""Linear layers of a block, and what they compute."""
 
 
 class SamSegmenter(nn.Module):
@@ -73,6 +89,30 @@ class SamSegmenter(nn.Module):
             *(_stage(block, tokens) for block in encoder.layers),
             _stage(encoder.neck, embedding),
         )
+
+    @property
+    def blocks(self) -> Sequence[EncoderBlock]:
+        """See `PromptableSegmenter.blocks`; attention gives a tuple, most blocks attend in windows."""
+        channels = self.model.config.vision_config.hidden_size
+        return [
+            EncoderBlock(stage=1 + place, module=layer, attention=layer.attn, mlp=layer.mlp, channels=channels)
+            for place, layer in enumerate(self.model.vision_encoder.layers)
+        ]
+
+    @property
+    def linears(self) -> Sequence[LinearSite]:
+        """See `PromptableSegmenter.linears`; in the encoder, query, key and value are one layer."""
+        sites = []
+        for place in range(len(self.model.vision_encoder.layers)):
+            for name, roles in ENCODER_LINEARS.items():
+                sites.append(LinearSite(f"vision_encoder.layers.{place}.{name}", roles, stage=1 + place))
+        for name, module in self.model.mask_decoder.named_modules():
+            if isinstance(module, SamAttention):
+                sites += [
+                    LinearSite(f"mask_decoder.{name}.{part}", ("decoder_attention",), stage=None)
+                    for part in ("q_proj", "k_proj", "v_proj", "out_proj")
+                ]
+        return sites
 
     def encode(self, images: Tensor) -> ImageFeatures:
         """(B, 3, S, S) float32 normalised images to (B, C, S/16, S/16) features."""

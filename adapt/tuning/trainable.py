@@ -3,6 +3,7 @@
 from torch import nn
 
 from adapt.segmenters import PromptableSegmenter
+from adapt.tuning.inserted import INSERTED
 
 
 def trainable_names(segmenter: PromptableSegmenter) -> list[str]:
@@ -11,17 +12,26 @@ def trainable_names(segmenter: PromptableSegmenter) -> list[str]:
 
 
 def trainable_table(segmenter: PromptableSegmenter) -> list[tuple[str, int, int]]:
-    """Part, trainable parameters, all parameters; one row each for encoder, prompt encoder and mask decoder."""
+    """Part, trainable parameters, all parameters.
+
+    One row each for encoder, prompt encoder and mask decoder as they are in the stock model, and one behind it for
+    what a mode has put into it.
+    """
     parts: dict[str, nn.Module] = {
         "image encoder": segmenter.encoder,
         "prompt encoder": segmenter.prompt_encoder,
         "mask decoder": segmenter.mask_decoder,
     }
-    return [
-        (
-            name,
-            sum(p.numel() for p in part.parameters() if p.requires_grad),
-            sum(p.numel() for p in part.parameters()),
-        )
-        for name, part in parts.items()
-    ]
+    rows = []
+    for title, part in parts.items():
+        stock = [parameter for name, parameter in part.named_parameters() if not INSERTED.search(name)]
+        inserted = [parameter for name, parameter in part.named_parameters() if INSERTED.search(name)]
+        rows.append(_row(title, stock))
+        if inserted:
+            rows.append(_row(f"inserted in {title}", inserted))
+    return rows
+
+
+def _row(title: str, parameters: list[nn.Parameter]) -> tuple[str, int, int]:
+    trains = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+    return title, trains, sum(parameter.numel() for parameter in parameters)

@@ -24,7 +24,7 @@ seed: -1
 model:
   checkpoint: 5
 tuning:
-  mode: lora
+  mode: lorra
 data:
   kind: medical
   labels: {liver: 0}
@@ -44,8 +44,9 @@ evaluation:
         "      input should be greater than or equal to 0\n"
         "  mine.yaml:3  model.checkpoint = 5\n"
         "      input should be a valid string, not a whole number\n"
-        "  mine.yaml:5  tuning.mode = 'lora'\n"
-        "      allowed: decoder, full\n"
+        "  mine.yaml:4  tuning = {'mode': 'lorra'}\n"
+        "      mode must be one of: decoder, norm, lora, ia3, loha, oft, vera, adapter, scale_shift, full; "
+        "did you mean lora?\n"
         "  mine.yaml:6  data.root (missing)\n"
         "      required: Folder that holds the images and labels; adapt:ct_phantom generates.\n"
         "  mine.yaml:8  data.labels.liver = 0\n"
