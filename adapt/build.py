@@ -29,6 +29,7 @@ from adapt.datamodules.transforms import Augmentation
 from adapt.datamodules.yolo import yolo_source
 from adapt.errors import RecipeError
 from adapt.losses import LossWeights
+from adapt.optimization import OptimizationPlan, PartRates, parameter_groups, rate_range
 from adapt.prompts import PromptSimulation, Session
 from adapt.recipe import (
     CocoData,
@@ -43,9 +44,17 @@ from adapt.recipe import (
     YoloData,
     group_rule,
 )
-from adapt.segmenters import TINY, TINY_NOTE, PromptableSegmenter, SegmenterSpec, load_segmenter, random_segmenter
+from adapt.segmenters import (
+    TINY,
+    TINY_NOTE,
+    PromptableSegmenter,
+    SegmenterSpec,
+    fold_positions,
+    load_segmenter,
+    random_segmenter,
+)
 from adapt.session import Objective
-from adapt.task import AdaptTask, OptimizationPlan
+from adapt.task import AdaptTask
 from adapt.tuning import trainable_table, tune_decoder, tune_fully
 from adapt.wording import counted
 
@@ -153,7 +162,24 @@ def make_segmenter(recipe: Recipe) -> PromptableSegmenter:
         segmenter = random_segmenter(model.checkpoint, seed=recipe.seed, revision=model.revision)
     else:
         segmenter = load_segmenter(model.checkpoint, revision=model.revision)
-    return segmenter if model.input_size is None else segmenter.at_input_size(model.input_size)
+    if model.input_size is not None:
+        segmenter = segmenter.at_input_size(model.input_size)
+    if model.attention == "folded":
+        fold_positions(segmenter.encoder)
+    return segmenter
+
+
+def make_tuned(recipe: Recipe, folder: Path) -> PromptableSegmenter:
+    """The tuned segmenter that a run has saved, to run as the recipe says."""
+    segmenter = load_segmenter(str(folder.resolve()))
+    if recipe.model.attention == "folded":
+        fold_positions(segmenter.encoder)
+    return segmenter
+
+
+def count_steps(recipe: Recipe, data: SegmentationDataModule) -> int:
+    """Optimiser steps of an epoch; the last one may have fewer than `trainer.accumulate` batches."""
+    return math.ceil(len(data.train_dataloader()) / recipe.trainer.accumulate)
 
 
 def count_epochs(recipe: Recipe, *, steps_per_epoch: int) -> int:
@@ -163,7 +189,7 @@ def count_epochs(recipe: Recipe, *, steps_per_epoch: int) -> int:
 
 def make_task(recipe: Recipe, segmenter: PromptableSegmenter, *, steps_per_epoch: int) -> AdaptTask:
     """The task around a segmenter whose trainable parameters are chosen."""
-    prompts, loss, optimizer = recipe.prompts, recipe.loss, recipe.optimizer
+    prompts, loss = recipe.prompts, recipe.loss
     return AdaptTask(
         segmenter,
         simulation=PromptSimulation(
@@ -194,13 +220,30 @@ def make_task(recipe: Recipe, segmenter: PromptableSegmenter, *, steps_per_epoch
             at=loss.at,
             points=loss.points,
         ),
-        plan=OptimizationPlan(
-            learning_rate=optimizer.learning_rate,
-            weight_decay=optimizer.weight_decay,
-            warmup_steps=optimizer.warmup_steps,
-            cosine=optimizer.schedule == "cosine",
-            total_steps=count_epochs(recipe, steps_per_epoch=steps_per_epoch) * steps_per_epoch,
+        plan=make_plan(recipe, steps_per_epoch=steps_per_epoch),
+        accumulate=recipe.trainer.accumulate,
+        recompute=recipe.trainer.recompute,
+    )
+
+
+def make_plan(recipe: Recipe, *, steps_per_epoch: int) -> OptimizationPlan:
+    """The plan of the optimiser for a run of so many optimiser steps an epoch."""
+    optimizer = recipe.optimizer
+    return OptimizationPlan(
+        learning_rate=optimizer.learning_rate,
+        weight_decay=optimizer.weight_decay,
+        warmup_steps=optimizer.warmup_steps,
+        schedule=optimizer.schedule,
+        total_steps=count_epochs(recipe, steps_per_epoch=steps_per_epoch) * steps_per_epoch,
+        milestones=tuple(optimizer.milestones),
+        milestone_factor=optimizer.milestone_factor,
+        decayed=optimizer.decayed,
+        rates=PartRates(
+            image_encoder=optimizer.rates.image_encoder,
+            prompt_encoder=optimizer.rates.prompt_encoder,
+            mask_decoder=optimizer.rates.mask_decoder,
         ),
+        layer_decay=optimizer.layer_decay,
     )
 
 
@@ -266,6 +309,7 @@ def make_trainer(
         devices=1,
         precision=settings.precision,
         max_epochs=epochs,
+        accumulate_grad_batches=settings.accumulate,
         gradient_clip_val=settings.gradient_clip or None,
         logger=list(loggers),
         callbacks=list(callbacks),
@@ -304,6 +348,11 @@ def _left_out(facts: Facts) -> str:
         f"{counted(facts.empty_images, 'image')} without objects{cases}, "
         f"{counted(facts.small_objects, 'small object')}, {counted(len(facts.skipped), 'case')} that cannot be used"
     )
+
+
+def _rates(recipe: Recipe, segmenter: PromptableSegmenter) -> str:
+    """The learning rates of what trains, after the warm-up."""
+    return rate_range(parameter_groups(segmenter, make_plan(recipe, steps_per_epoch=1)))
 
 
 def store_lines(store: Store) -> list[tuple[str, str]]:
@@ -348,5 +397,6 @@ def plan_lines(
         ),
         ("model", f"{recipe.model.checkpoint}{note}, input {segmenter.spec.image_size} px, on {device}"),
         ("trains", trainable),
+        ("rates", _rates(recipe, segmenter)),
         ("objects", _objects(data.store, recipe.data)),
     ]

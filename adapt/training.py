@@ -9,7 +9,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 
-from adapt.build import count_epochs, make_loggers, make_task, make_trainer
+from adapt.build import count_epochs, count_steps, make_loggers, make_task, make_trainer
+from adapt.callbacks.averaging import AveragedWeights
 from adapt.callbacks.checkpoints import AtomicCheckpointIO, best_checkpoint, last_checkpoint
 from adapt.callbacks.early_stopping import StopForgetting, stop_reasons, stop_without_progress
 from adapt.callbacks.metrics_files import read_metrics
@@ -55,7 +56,7 @@ def train(
     validated = bool(data.splits.validation)
     last, best = last_checkpoint(folder / CHECKPOINTS), best_checkpoint(folder / CHECKPOINTS)
     loggers, finish_tracking = make_loggers(recipe, name=name, folder=folder, console=console)
-    steps_per_epoch = len(data.train_dataloader())
+    steps_per_epoch = count_steps(recipe, data)
     trainer = make_trainer(
         recipe,
         device,
@@ -63,6 +64,7 @@ def train(
         folder=folder,
         loggers=loggers,
         callbacks=[
+            *([AveragedWeights(recipe.optimizer.ema)] if recipe.optimizer.ema else []),  # before all that look at them
             last,
             *([best] if validated else []),
             *stops,

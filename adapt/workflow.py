@@ -14,10 +14,12 @@ from rich.console import Console
 
 from adapt.build import (
     count_epochs,
+    count_steps,
     make_data,
     make_segmenter,
     make_splits,
     make_store,
+    make_tuned,
     pick_device,
     plan_lines,
     store_lines,
@@ -33,7 +35,7 @@ from adapt.mixing import trade_off
 from adapt.recipe import Recipe, as_yaml, stages
 from adapt.retention import open_general_images
 from adapt.runs import MODEL, RECIPE, SPLITS, STAGES, VERSIONS, check_writable, new_run_folder, versions, write_folder
-from adapt.segmenters import PromptableSegmenter, load_segmenter
+from adapt.segmenters import PromptableSegmenter
 from adapt.training import stopping_rules, train
 from adapt.wording import counted
 
@@ -142,7 +144,7 @@ def evaluate(
         splits = split_groups(store.groups, recipe.split, seed=recipe.seed)
     else:
         splits = unseen_groups(recipe, store, run_folder)
-        models["tuned"] = load_segmenter(str((run_folder / MODEL).resolve()))
+        models["tuned"] = make_tuned(recipe, run_folder / MODEL)
     data = make_data(recipe, store, splits, models["base"].spec, device)
     folder = _begin_folder(output, f"{name}/untouched" if run_folder is None else "evaluations", recipe, splits)
     lines = [*plan_lines(recipe, data, models["base"], device)[:3], ("run folder", str(folder))]
@@ -218,7 +220,7 @@ def _print_lines(lines: list[tuple[str, str]], console: Console) -> None:
 
 def _steps(recipe: Recipe, data: SegmentationDataModule) -> str:
     """Epochs and steps of a fit, and why they are more than `trainer.epochs`, if they are."""
-    steps = len(data.train_dataloader())
+    steps = count_steps(recipe, data)
     epochs = count_epochs(recipe, steps_per_epoch=steps)
     text = f"{counted(epochs, 'epoch')} of {counted(steps, 'step')}, {epochs * steps} in all"
     if epochs > recipe.trainer.epochs:
