@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from adapt.errors import RunError
-from adapt.losses import mean_over_objects
+from adapt.losses import ObjectLosses, mean_over_objects
 from adapt.metrics.gathered import GatheredMeanIou
 from adapt.optimization import OptimizationPlan, parameter_groups
 from adapt.prompts import PromptSimulation, Session
@@ -70,18 +70,22 @@ class AdaptTask(lightning.LightningModule):
         recompute = self._recompute and torch.is_grad_enabled()
         return self.segmenter.encode_suffix(hidden, boundary=self._boundary, recompute=recompute)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The mean loss over the batch's objects; their sum, in a step of several batches."""
-        losses, valid = session_losses(
+    def losses(self, batch: Batch, *, step: int) -> tuple[ObjectLosses, Tensor]:
+        """Losses of a batch's objects and their validity; see `session_losses`."""
+        return session_losses(
             self.segmenter,
             self.encode(batch),
             batch,
             epoch=self.current_epoch,
-            step=batch_idx // self._accumulate,
+            step=step,
             simulation=self.simulation,
             session=self.session,
             objective=self.objective,
         )
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The mean loss over the batch's objects; their sum, in a step of several batches."""
+        losses, valid = self.losses(batch, step=batch_idx // self._accumulate)
         loss = mean_over_objects(losses.total, valid)
         figures = {
             "train/loss": loss.detach(),

@@ -19,10 +19,12 @@ from adapt.callbacks.throughput import Throughput
 from adapt.datamodules import SegmentationDataModule
 from adapt.errors import RecipeError
 from adapt.galleries import epoch_galleries
+from adapt.memory import memory_errors_explained
 from adapt.recipe import Recipe
 from adapt.retention import GeneralImages, GeneralScore
 from adapt.runs import CHECKPOINTS, MODEL, write_folder
 from adapt.segmenters import PromptableSegmenter
+from adapt.segmenters.compiled import compile_encoder
 from adapt.task import AdaptTask
 
 
@@ -52,6 +54,8 @@ def train(
     console: Console,
 ) -> Training:
     """Fit, and leave the best weights in the segmenter; `stops` are `stopping_rules`."""
+    if recipe.trainer.compile:
+        compile_encoder(segmenter, device)
     throughput = Throughput()
     validated = bool(data.splits.validation)
     last, best = last_checkpoint(folder / CHECKPOINTS), best_checkpoint(folder / CHECKPOINTS)
@@ -77,7 +81,10 @@ def train(
     task = make_task(recipe, segmenter, steps_per_epoch=steps_per_epoch)
     begun = time.perf_counter()
     try:
-        trainer.fit(task, datamodule=data)
+        with memory_errors_explained(
+            recipe, image_size=segmenter.spec.image_size, encoder_trains=_encoder_trains(segmenter)
+        ):
+            trainer.fit(task, datamodule=data)
     except SystemExit:  # what Lightning makes of Ctrl-C
         kept = best.best_model_path or last.best_model_path
         if kept:
@@ -135,10 +142,13 @@ def stopping_rules(
                 "trainer.stop_forgetting needs general images that are not the data itself; name some in "
                 "evaluation.retention.data, or set it to null"
             )
-        frozen = not any(parameter.requires_grad for parameter in segmenter.encoder.parameters())
-        measure = GeneralScore(general, segmenter, device=device, frozen=frozen)
+        measure = GeneralScore(general, segmenter, device=device, frozen=not _encoder_trains(segmenter))
         rules.append(StopForgetting(measure, limit=settings.stop_forgetting))
     return rules
+
+
+def _encoder_trains(segmenter: PromptableSegmenter) -> bool:
+    return any(parameter.requires_grad for parameter in segmenter.encoder.parameters())
 
 
 def _restore(task: AdaptTask, checkpoint: str) -> None:

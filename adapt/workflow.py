@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from adapt.batch_size import find_batch_size
 from adapt.build import (
     count_epochs,
     count_steps,
@@ -28,7 +29,7 @@ from adapt.build import (
 )
 from adapt.comparison import compare, unseen_groups
 from adapt.datacheck import print_warnings, quick_findings
-from adapt.datamodules import SegmentationDataModule, Splits, split_groups, test_only
+from adapt.datamodules import SegmentationDataModule, Splits, Store, split_groups, test_only
 from adapt.errors import RunError
 from adapt.files import write_text
 from adapt.mixing import trade_off
@@ -48,7 +49,7 @@ def prepare(recipe: Recipe) -> None:
     _print_lines(lines, Console())
 
 
-def plan(recipe: Recipe) -> None:
+def plan(recipe: Recipe, *, auto_batch: bool) -> None:
     """Read data and model, print what `fit` would do; train nothing, write nothing but the prepared data."""
     console = _console()
     device = pick_device(recipe)
@@ -57,16 +58,19 @@ def plan(recipe: Recipe) -> None:
     print_warnings(quick_findings(recipe, store, splits), console)
     segmenter = make_segmenter(recipe)
     tune(recipe, segmenter)
+    if auto_batch:
+        recipe = _with_largest_batch(recipe, store, splits, segmenter, device, console)
     data = make_data(recipe, store, splits, segmenter.spec, device)
     _print_lines([*plan_lines(recipe, data, segmenter, device), ("steps", _steps(recipe, data))], console)
 
 
-def fit(recipe: Recipe, *, name: str) -> Path:
+def fit(recipe: Recipe, *, name: str, auto_batch: bool) -> Path:
     """Fine-tune, keep the best weights, compare with the untouched model, write the report.
 
     Args:
         recipe: checked.
         name: of the recipe; names the run folder.
+        auto_batch: train with the largest batch that fits, rather than with the recipe's.
 
     Returns:
         The run folder.
@@ -83,6 +87,8 @@ def fit(recipe: Recipe, *, name: str) -> Path:
     torch.manual_seed(recipe.seed)
     segmenter = make_segmenter(recipe)
     tune(recipe, segmenter)
+    if auto_batch:
+        recipe = _with_largest_batch(recipe, store, splits, segmenter, device, console)
     base = untouched(segmenter)
     data = make_data(recipe, store, splits, segmenter.spec, device)
     stops = stopping_rules(recipe, segmenter, general, device=device, validated=bool(splits.validation))
@@ -202,6 +208,22 @@ def _train_stages(
         write_folder(place / MODEL, segmenter.save)
         console.print(f"stage {title} trained in {training}", highlight=False)
     return segmenter.at_input_size(size)
+
+
+def _with_largest_batch(
+    recipe: Recipe,
+    store: Store,
+    splits: Splits,
+    segmenter: PromptableSegmenter,
+    device: torch.device,
+    console: Console,
+) -> Recipe:
+    """The recipe with the largest batch that fits."""
+    train = set(splits.train)
+    of_images = zip(store.groups, store.rows["categories"], strict=True)
+    objects = [len(names) for group, names in of_images if group in train]
+    size = find_batch_size(recipe, segmenter, images=len(objects), objects=max(objects), device=device, console=console)
+    return recipe.model_copy(update={"trainer": recipe.trainer.model_copy(update={"batch_size": size})})
 
 
 def _begin_folder(output: Path, name: str, recipe: Recipe, splits: Splits) -> Path:

@@ -208,9 +208,7 @@ def test_a_checkpoint_has_both_and_a_resumed_run_goes_on_with_both(
     untouched: PromptableSegmenter, tmp_path: Path
 ) -> None:
     whole, first, rest = Weights(), Weights(), Weights()
-    straight, _ = fit(
-        copy.deepcopy(untouched), IMAGES[:2], tmp_path, callbacks=[AveragedWeights(0.9), whole], epochs=2
-    )
+    straight, _ = fit(copy.deepcopy(untouched), IMAGES[:2], tmp_path, callbacks=[AveragedWeights(0.9), whole], epochs=2)
     task, trainer = fit(copy.deepcopy(untouched), IMAGES[:2], tmp_path, callbacks=[AveragedWeights(0.9), first])
     trainer.save_checkpoint(tmp_path / "half.ckpt")
     saved = torch.load(tmp_path / "half.ckpt", weights_only=True)
