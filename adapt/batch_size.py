@@ -33,11 +33,16 @@ def largest_that_fits(fits: Callable[[int], bool], *, most: int) -> int:
 
 
 class Trial:
-    """Real training steps of a recipe, on a copy of its segmenter and images that mean nothing."""
+    """Real training steps of a recipe, on images that mean nothing.
+
+    Attributes:
+        segmenter: the copy that they train.
+    """
 
     def __init__(self, recipe: Recipe, segmenter: PromptableSegmenter, *, objects: int, device: torch.device) -> None:
         self._recipe, self._objects, self._device = recipe, objects, device
-        self._task = make_task(recipe, copy.deepcopy(segmenter), steps_per_epoch=1).to(device)
+        self.segmenter = copy.deepcopy(segmenter)
+        self._task = make_task(recipe, self.segmenter, steps_per_epoch=1).to(device)
         self._task.on_fit_start()
         self._optimizer = self._task.configure_optimizers()["optimizer"]
         self._average: list[Tensor] = []
@@ -47,16 +52,19 @@ class Trial:
     def peak(self, images: int) -> int:
         """Bytes held at most in a step on so many images, on the device."""
         reset_peak(self._device)
-        batch = crowded_batch(self._task.segmenter.spec.image_size, images=images, objects=self._objects)
+        self.step(crowded_batch(self.segmenter.spec.image_size, images=images, objects=self._objects))
+        return peak_bytes(self._device)
+
+    def step(self, batch: Batch) -> None:
+        """Encode, decode, backward, clip and move the weights of the copy."""
         mixed = self._recipe.trainer.precision == "bf16-mixed"
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=mixed, cache_enabled=False):
             losses, valid = self._task.losses(batch.to(self._device), step=0)
             loss = mean_over_objects(losses.total, valid)
         loss.backward()
+        self._task.configure_gradient_clipping(self._optimizer, self._recipe.trainer.gradient_clip)
         self._optimizer.step()
-        peak = peak_bytes(self._device)
         self._optimizer.zero_grad()
-        return peak
 
 
 def crowded_batch(side: int, *, images: int, objects: int) -> Batch:

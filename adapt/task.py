@@ -160,8 +160,8 @@ class AdaptTask(lightning.LightningModule):
         self.log_dict({**{f"val/miou_{protocol}": value for protocol, value in found.items()}, "val/miou": both})
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type is a union of ten
-        """AdamW over what trains, with the plan's rates at each step; in one kernel on CUDA."""
-        fused = self.device.type == "cuda"
+        """AdamW over what trains, with the plan's rates at each step; in one kernel, where there is one."""
+        fused = self.device.type in ("cpu", "cuda")
         optimizer = torch.optim.AdamW(parameter_groups(self.segmenter, self._plan), betas=(0.9, 0.999), fused=fused)
         schedule = LambdaLR(optimizer, self._plan.factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -133,7 +133,7 @@ def test_a_trial_is_a_real_step_that_leaves_weights_gradients_and_random_numbers
     trial.peak(1)
     moved = [
         not torch.equal(before[name], parameter)
-        for name, parameter in trial._task.segmenter.named_parameters()
+        for name, parameter in trial.segmenter.named_parameters()
         if parameter.requires_grad
     ]
     assert sum(moved) > len(moved) / 2
