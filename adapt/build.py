@@ -39,6 +39,7 @@ from adapt.features import (
     room_for_features,
 )
 from adapt.losses import LossWeights
+from adapt.optimization import OptimizationPlan, PartRates, parameter_groups, rate_range
 from adapt.prompts import PromptSimulation, Session
 from adapt.recipe import (
     CocoData,
@@ -58,12 +59,13 @@ from adapt.segmenters import (
     TINY_NOTE,
     PromptableSegmenter,
     SegmenterSpec,
+    fold_positions,
     freeze_boundary,
     load_segmenter,
     random_segmenter,
 )
 from adapt.session import Objective
-from adapt.task import AdaptTask, OptimizationPlan
+from adapt.task import AdaptTask
 from adapt.tuning import choose, trainable_table
 from adapt.wording import counted
 
@@ -252,7 +254,21 @@ def make_segmenter(recipe: Recipe) -> PromptableSegmenter:
         segmenter = random_segmenter(model.checkpoint, seed=recipe.seed, revision=model.revision)
     else:
         segmenter = load_segmenter(model.checkpoint, revision=model.revision)
-    return segmenter if model.input_size is None else segmenter.at_input_size(model.input_size)
+    if model.input_size is not None:
+        segmenter = segmenter.at_input_size(model.input_size)
+    return as_computed(recipe, segmenter)
+
+
+def as_computed(recipe: Recipe, segmenter: PromptableSegmenter) -> PromptableSegmenter:
+    """A segmenter as it was read, to compute as the recipe says."""
+    if recipe.model.attention == "folded":
+        fold_positions(segmenter.encoder)
+    return segmenter
+
+
+def count_steps(recipe: Recipe, data: SegmentationDataModule) -> int:
+    """Optimiser steps of an epoch; the last one may have fewer than `trainer.accumulate` batches."""
+    return math.ceil(len(data.train_dataloader()) / recipe.trainer.accumulate)
 
 
 def count_epochs(recipe: Recipe, *, steps_per_epoch: int) -> int:
@@ -264,7 +280,7 @@ def make_task(
     recipe: Recipe, segmenter: PromptableSegmenter, *, steps_per_epoch: int, features: FeatureCache | None = None
 ) -> AdaptTask:
     """The task around a segmenter whose trainable parameters are chosen; `features` are those of its data."""
-    prompts, loss, optimizer = recipe.prompts, recipe.loss, recipe.optimizer
+    prompts, loss = recipe.prompts, recipe.loss
     return AdaptTask(
         segmenter,
         features=features,
@@ -296,13 +312,30 @@ def make_task(
             at=loss.at,
             points=loss.points,
         ),
-        plan=OptimizationPlan(
-            learning_rate=optimizer.learning_rate,
-            weight_decay=optimizer.weight_decay,
-            warmup_steps=optimizer.warmup_steps,
-            cosine=optimizer.schedule == "cosine",
-            total_steps=count_epochs(recipe, steps_per_epoch=steps_per_epoch) * steps_per_epoch,
+        plan=make_plan(recipe, steps_per_epoch=steps_per_epoch),
+        accumulate=recipe.trainer.accumulate,
+        recompute=recipe.trainer.recompute,
+    )
+
+
+def make_plan(recipe: Recipe, *, steps_per_epoch: int) -> OptimizationPlan:
+    """The plan of the optimiser for a run of so many optimiser steps an epoch."""
+    optimizer = recipe.optimizer
+    return OptimizationPlan(
+        learning_rate=optimizer.learning_rate,
+        weight_decay=optimizer.weight_decay,
+        warmup_steps=optimizer.warmup_steps,
+        schedule=optimizer.schedule,
+        total_steps=count_epochs(recipe, steps_per_epoch=steps_per_epoch) * steps_per_epoch,
+        milestones=tuple(optimizer.milestones),
+        milestone_factor=optimizer.milestone_factor,
+        decayed=optimizer.decayed,
+        rates=PartRates(
+            image_encoder=optimizer.rates.image_encoder,
+            prompt_encoder=optimizer.rates.prompt_encoder,
+            mask_decoder=optimizer.rates.mask_decoder,
         ),
+        layer_decay=optimizer.layer_decay,
     )
 
 
@@ -370,6 +403,7 @@ def make_trainer(
         devices=1,
         precision=settings.precision,
         max_epochs=epochs,
+        accumulate_grad_batches=settings.accumulate,
         gradient_clip_val=settings.gradient_clip or None,
         logger=list(loggers),
         callbacks=list(callbacks),
@@ -408,6 +442,11 @@ def _left_out(facts: Facts) -> str:
         f"{counted(facts.empty_images, 'image')} without objects{cases}, "
         f"{counted(facts.small_objects, 'small object')}, {counted(len(facts.skipped), 'case')} that cannot be used"
     )
+
+
+def _rates(recipe: Recipe, segmenter: PromptableSegmenter) -> str:
+    """The learning rates of what trains, after the warm-up."""
+    return rate_range(parameter_groups(segmenter, make_plan(recipe, steps_per_epoch=1)))
 
 
 def store_lines(store: Store) -> list[tuple[str, str]]:
@@ -459,6 +498,7 @@ def plan_lines(
         ),
         ("model", f"{recipe.model.checkpoint}{note}, input {segmenter.spec.image_size} px, on {device}"),
         ("trains", trainable),
+        ("rates", _rates(recipe, segmenter)),
         *([("features", kept)] if kept else []),
         ("objects", _objects(data.store, recipe.data)),
     ]

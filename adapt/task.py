@@ -1,7 +1,6 @@
 """The one LightningModule: encode once, prompt, decode, sum the losses. Everything it uses is handed to it."""
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import lightning
@@ -12,39 +11,15 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from adapt.errors import RunError
 from adapt.features import FeatureCache, encode
-from adapt.losses import mean_over_objects
+from adapt.losses import ObjectLosses, mean_over_objects
 from adapt.metrics.gathered import GatheredMeanIou
+from adapt.optimization import OptimizationPlan, parameter_groups
 from adapt.prompts import PromptSimulation, Session
 from adapt.protocols import PROTOCOLS, answers_of, truth_of
 from adapt.samples import Batch
 from adapt.segmenters import ImageFeatures, PromptableSegmenter, freeze_boundary
 from adapt.session import Objective, session_losses
 from adapt.tuning import trainable_names
-
-
-@dataclass(frozen=True)
-class OptimizationPlan:
-    """AdamW with linear warm-up, then a cosine to zero or a constant rate.
-
-    Attributes:
-        total_steps: optimiser steps of the whole run.
-    """
-
-    learning_rate: float
-    weight_decay: float
-    warmup_steps: int
-    cosine: bool
-    total_steps: int
-
-    def factor(self, step: int) -> float:
-        """Share of the learning rate at an optimiser step, counted from 0."""
-        warmup = min(self.warmup_steps, self.total_steps // 2)
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        if not self.cosine:
-            return 1.0
-        done = (step - warmup) / max(1, self.total_steps - warmup)
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 def reaching_all_prompts(loss: Tensor, segmenter: PromptableSegmenter) -> Tensor:
@@ -67,11 +42,27 @@ class AdaptTask(lightning.LightningModule):
         session: Session,
         objective: Objective,
         plan: OptimizationPlan,
+        accumulate: int = 1,
+        recompute: bool = False,
         features: FeatureCache | None = None,
     ) -> None:
+        """Hand over what is already built.
+
+        Args:
+            segmenter: its trainable parameters are chosen.
+            simulation: of the first prompt.
+            session: see `Session`.
+            objective: see `Objective`.
+            plan: of the optimiser.
+            accumulate: batches an optimiser step, as the trainer has it.
+            recompute: run the blocks that train a second time in the backward pass, rather than keep what they made.
+            features: the cache that the batches' features come from.
+        """
         super().__init__()
         self._features = features
         self.segmenter = segmenter
+        self._accumulate, self._recompute = accumulate, recompute
+        self._objects_of_step: list[Tensor] = []
         self.simulation, self.session, self.objective, self._plan = simulation, session, objective, plan
         self._boundary = freeze_boundary(segmenter.stages)
         self.miou_one_click, self.miou_box = GatheredMeanIou(), GatheredMeanIou()
@@ -87,20 +78,31 @@ class AdaptTask(lightning.LightningModule):
 
     def encode(self, batch: Batch) -> ImageFeatures:
         """Run the encoder, once an image; what is frozen of it without a graph, and not at all if it is cached."""
-        return encode(self.segmenter, batch.images, batch.cached, boundary=self._boundary, cache=self._features)
+        return encode(
+            self.segmenter,
+            batch.images,
+            batch.cached,
+            boundary=self._boundary,
+            cache=self._features,
+            recompute=self._recompute and torch.is_grad_enabled(),
+        )
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The mean loss over the batch's objects."""
-        losses, valid = session_losses(
+    def losses(self, batch: Batch, *, step: int) -> tuple[ObjectLosses, Tensor]:
+        """Losses of a batch's objects and their validity; see `session_losses`."""
+        return session_losses(
             self.segmenter,
             self.encode(batch),
             batch,
             epoch=self.current_epoch,
-            step=batch_idx,
+            step=step,
             simulation=self.simulation,
             session=self.session,
             objective=self.objective,
         )
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The mean loss over the batch's objects; their sum, in a step of several batches."""
+        losses, valid = self.losses(batch, step=batch_idx // self._accumulate)
         loss = reaching_all_prompts(mean_over_objects(losses.total, valid), self.segmenter)
         figures = {
             "train/loss": loss.detach(),
@@ -110,7 +112,35 @@ class AdaptTask(lightning.LightningModule):
             "train/iou": mean_over_objects(losses.iou, valid),
         }
         self.log_dict(figures, batch_size=len(batch.groups), on_step=True, on_epoch=True)
-        return loss
+        if self._accumulate == 1:
+            return loss
+        objects = valid.sum()
+        self._objects_of_step.append(objects)
+        return loss * objects * self._accumulate  # the trainer divides by the number of batches
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """From gradients of a sum over the objects of a step's batches to those of their mean.
+
+        So a step of several batches is that of one large batch, however the objects fall into them, and so is the
+        last one of an epoch, which may have fewer batches.
+        """
+        if self._objects_of_step:
+            objects = torch.stack(self._objects_of_step).sum().float()
+            objects = self.trainer.strategy.reduce(objects, reduce_op="mean")  # the same in all processes
+            for parameter in self._trained():
+                if parameter.grad is not None:
+                    parameter.grad.div_(objects)
+            self._objects_of_step = []
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm over all that trains; Lightning's own way refuses a fused optimiser, even without a scaler."""
+        if gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self._trained(), gradient_clip_val)
 
     def on_train_epoch_end(self) -> None:
         """Stop rather than train on, and save, weights that are no numbers.
@@ -147,13 +177,14 @@ class AdaptTask(lightning.LightningModule):
         self.log_dict({**{f"val/miou_{protocol}": value for protocol, value in found.items()}, "val/miou": both})
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type is a union of ten
-        """AdamW over what trains, with the plan's rate at each step."""
-        trainable = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(
-            trainable, lr=self._plan.learning_rate, weight_decay=self._plan.weight_decay, betas=(0.9, 0.999)
-        )
+        """AdamW over what trains, with the plan's rates at each step; in one kernel, where there is one."""
+        fused = self.device.type in ("cpu", "cuda")
+        optimizer = torch.optim.AdamW(parameter_groups(self.segmenter, self._plan), betas=(0.9, 0.999), fused=fused)
         schedule = LambdaLR(optimizer, self._plan.factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _trained(self) -> list[torch.nn.Parameter]:
+        return [parameter for _, parameter in self.segmenter.named_parameters() if parameter.requires_grad]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """A checkpoint holds what trains; the frozen rest is in the pretrained checkpoint already."""

@@ -9,7 +9,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 
-from adapt.build import count_epochs, make_loggers, make_task, make_trainer
+from adapt.build import count_epochs, count_steps, make_loggers, make_task, make_trainer
+from adapt.callbacks.averaging import AveragedWeights
 from adapt.callbacks.checkpoints import AtomicCheckpointIO, best_checkpoint, last_checkpoint
 from adapt.callbacks.early_stopping import StopForgetting, stop_reasons, stop_without_progress
 from adapt.callbacks.metrics_files import read_metrics
@@ -19,10 +20,12 @@ from adapt.datamodules import SegmentationDataModule
 from adapt.errors import RecipeError
 from adapt.features import FeatureCache
 from adapt.galleries import epoch_galleries
+from adapt.memory import memory_errors_explained
 from adapt.recipe import Recipe
 from adapt.retention import GeneralImages, GeneralScore
 from adapt.runs import CHECKPOINTS
 from adapt.segmenters import PromptableSegmenter
+from adapt.segmenters.compiled import compile_encoder
 from adapt.task import AdaptTask
 
 
@@ -67,11 +70,13 @@ def train(
         name: of the recipe.
         console: for progress.
     """
+    if recipe.trainer.compile:
+        compile_encoder(segmenter, device)
     throughput = Throughput()
     validated = bool(data.splits.validation)
     last, best = last_checkpoint(folder / CHECKPOINTS), best_checkpoint(folder / CHECKPOINTS)
     loggers, finish_tracking = make_loggers(recipe, name=name, folder=folder, console=console)
-    steps_per_epoch = len(data.train_dataloader())
+    steps_per_epoch = count_steps(recipe, data)
     trainer = make_trainer(
         recipe,
         device,
@@ -79,6 +84,7 @@ def train(
         folder=folder,
         loggers=loggers,
         callbacks=[
+            *([AveragedWeights(recipe.optimizer.ema)] if recipe.optimizer.ema else []),  # before all that look at them
             last,
             *([best] if validated else []),
             *stops,
@@ -91,7 +97,10 @@ def train(
     task = make_task(recipe, segmenter, steps_per_epoch=steps_per_epoch, features=features)
     begun = time.perf_counter()
     try:
-        trainer.fit(task, datamodule=data)
+        with memory_errors_explained(
+            recipe, image_size=segmenter.spec.image_size, encoder_trains=_encoder_trains(segmenter)
+        ):
+            trainer.fit(task, datamodule=data)
     except SystemExit:  # what Lightning makes of Ctrl-C
         kept = best.best_model_path or last.best_model_path
         if kept:
@@ -149,10 +158,13 @@ def stopping_rules(
                 "trainer.stop_forgetting needs general images that are not the data itself; name some in "
                 "evaluation.retention.data, or set it to null"
             )
-        frozen = not any(parameter.requires_grad for parameter in segmenter.encoder.parameters())
-        measure = GeneralScore(general, segmenter, device=device, frozen=frozen)
+        measure = GeneralScore(general, segmenter, device=device, frozen=not _encoder_trains(segmenter))
         rules.append(StopForgetting(measure, limit=settings.stop_forgetting))
     return rules
+
+
+def _encoder_trains(segmenter: PromptableSegmenter) -> bool:
+    return any(parameter.requires_grad for parameter in segmenter.encoder.parameters())
 
 
 def _restore(task: AdaptTask, checkpoint: str) -> None:

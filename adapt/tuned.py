@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from adapt.build import make_segmenter
+from adapt.build import as_computed, make_segmenter
 from adapt.errors import RunError
 from adapt.recipe import AdapterTuning, InsertingTuning, Recipe
 from adapt.runs import ADAPTER, MODEL, write_folder
@@ -47,7 +47,7 @@ def load_tuned(recipe: Recipe, run_folder: Path) -> PromptableSegmenter:
         CheckpointError: what it kept is damaged, or the untouched model is not the one it was tuned from.
     """
     if (run_folder / MODEL).is_dir():
-        return load_segmenter(str((run_folder / MODEL).resolve()))
+        return as_computed(recipe, load_segmenter(str((run_folder / MODEL).resolve())))
     check_trained(run_folder)
     segmenter = make_segmenter(recipe)
     load_adapter(segmenter, run_folder / ADAPTER)

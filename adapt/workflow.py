@@ -13,8 +13,10 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from adapt.batch_size import find_batch_size
 from adapt.build import (
     count_epochs,
+    count_steps,
     make_data,
     make_segmenter,
     make_splits,
@@ -29,7 +31,7 @@ from adapt.build import (
 )
 from adapt.comparison import compare, unseen_groups
 from adapt.datacheck import print_warnings, quick_findings
-from adapt.datamodules import SegmentationDataModule, Splits, split_groups, test_only
+from adapt.datamodules import SegmentationDataModule, Splits, Store, split_groups, test_only
 from adapt.errors import RunError
 from adapt.files import write_text
 from adapt.mixing import trade_off
@@ -59,7 +61,7 @@ def warm_features(recipe: Recipe) -> None:
     print(f"{done}, {time.monotonic() - begun:.1f} s")
 
 
-def plan(recipe: Recipe) -> None:
+def plan(recipe: Recipe, *, auto_batch: bool) -> None:
     """Read data and model, print what `fit` would do; train nothing, write nothing but the prepared data."""
     console = _console()
     device = pick_device(recipe)
@@ -68,18 +70,21 @@ def plan(recipe: Recipe) -> None:
     print_warnings(quick_findings(recipe, store, splits), console)
     segmenter = make_segmenter(recipe)
     tune(recipe, segmenter)
+    if auto_batch:
+        recipe = _with_largest_batch(recipe, store, splits, segmenter, device, console)
     features = plan_training_features(recipe, segmenter, store, splits)
     data = make_data(recipe, store, splits, segmenter.spec, device)
     lines = [*plan_lines(recipe, data, segmenter, device, features=features), ("steps", _steps(recipe, data))]
     _print_lines(lines, console)
 
 
-def fit(recipe: Recipe, *, name: str) -> Path:
+def fit(recipe: Recipe, *, name: str, auto_batch: bool) -> Path:
     """Fine-tune, keep the best weights, compare with the untouched model, write the report.
 
     Args:
         recipe: checked.
         name: of the recipe; names the run folder.
+        auto_batch: train with the largest batch that fits, rather than with the recipe's.
 
     Returns:
         The run folder.
@@ -96,6 +101,8 @@ def fit(recipe: Recipe, *, name: str) -> Path:
     torch.manual_seed(recipe.seed)
     segmenter = make_segmenter(recipe)
     base = tuned_from(recipe, segmenter)
+    if auto_batch:
+        recipe = _with_largest_batch(recipe, store, splits, segmenter, device, console)
     kept = plan_training_features(recipe, segmenter, store, splits)
     data = make_data(recipe, store, splits, segmenter.spec, device)
     stops = stopping_rules(recipe, segmenter, general, device=device, validated=bool(splits.validation))
@@ -280,6 +287,22 @@ def _train_stages(
     return segmenter.at_input_size(size)
 
 
+def _with_largest_batch(
+    recipe: Recipe,
+    store: Store,
+    splits: Splits,
+    segmenter: PromptableSegmenter,
+    device: torch.device,
+    console: Console,
+) -> Recipe:
+    """The recipe with the largest batch that fits."""
+    train = set(splits.train)
+    of_images = zip(store.groups, store.rows["categories"], strict=True)
+    objects = [len(names) for group, names in of_images if group in train]
+    size = find_batch_size(recipe, segmenter, images=len(objects), objects=max(objects), device=device, console=console)
+    return recipe.model_copy(update={"trainer": recipe.trainer.model_copy(update={"batch_size": size})})
+
+
 def _begin_folder(output: Path, name: str, recipe: Recipe, splits: Splits) -> Path:
     """A new folder below `output/name` with all that is needed to run the same again."""
     folder = new_run_folder(output, name)
@@ -296,7 +319,7 @@ def _print_lines(lines: list[tuple[str, str]], console: Console) -> None:
 
 def _steps(recipe: Recipe, data: SegmentationDataModule) -> str:
     """Epochs and steps of a fit, and why they are more than `trainer.epochs`, if they are."""
-    steps = len(data.train_dataloader())
+    steps = count_steps(recipe, data)
     epochs = count_epochs(recipe, steps_per_epoch=steps)
     text = f"{counted(epochs, 'epoch')} of {counted(steps, 'step')}, {epochs * steps} in all"
     if epochs > recipe.trainer.epochs:

@@ -37,10 +37,11 @@ from adapt.losses import mean_over_objects
 from adapt.recipe import find_recipe, load_recipe
 from adapt.samples import Batch
 from adapt.segmenters import PromptableSegmenter
+from adapt.segmenters.compiled import compile_encoder
 from adapt.segmenters.sam import SamSegmenter
 from adapt.session import session_losses
 
-WARM_UP = 3
+WARM_UP = 3  # what is compiled is so in the first
 PARTS = ("load", "encode", "prompts, decode, loss", "backward", "optimiser")
 CHOICES = {
     "at mask size, winner, squared (SAM)": ["loss.at=mask", "loss.iou_learns_from=winner", "loss.iou_error=squared"],
@@ -80,6 +81,8 @@ def measure(
     data = build.make_data(recipe, store, splits, segmenter.spec, device)
     task = build.make_task(recipe, segmenter, steps_per_epoch=steps).to(device)
     task.on_fit_start()
+    if recipe.trainer.compile:
+        compile_encoder(segmenter, device)
     optimizer = task.configure_optimizers()["optimizer"]
     seconds: dict[str, list[float]] = {part: [] for part in PARTS}
 

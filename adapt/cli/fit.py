@@ -11,6 +11,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="read the data and the model, show the plan; train nothing, write no run"
     )
+    parser.add_argument(
+        "--auto-batch", action="store_true", help="find the largest batch that fits into memory, and train with it"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -22,6 +25,6 @@ def run(options: argparse.Namespace) -> None:
     from adapt import workflow
 
     if options.dry_run:
-        workflow.plan(recipe)
+        workflow.plan(recipe, auto_batch=options.auto_batch)
     else:
-        workflow.fit(recipe, name=name)
+        workflow.fit(recipe, name=name, auto_batch=options.auto_batch)

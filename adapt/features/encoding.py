@@ -55,7 +55,8 @@ def encode(
     *,
     boundary: int,
     cache: FeatureCache | None,
+    recompute: bool = False,
 ) -> ImageFeatures:
-    """Features of B images: the frozen part as `frozen_part`, the rest with a graph, if one is wanted."""
+    """Features of B images: the frozen part as `frozen_part`, the rest as `PromptableSegmenter.encode_suffix`."""
     hidden = frozen_part(segmenter, images, cached, boundary=boundary, cache=cache)
-    return segmenter.encode_suffix(hidden, boundary=boundary)
+    return segmenter.encode_suffix(hidden, boundary=boundary, recompute=recompute)

@@ -33,6 +33,11 @@ class ModelSettings(Settings):
         description="Side of the model's input in pixels, a multiple of its patch (16); its own by default. Positions "
         "are interpolated: a smaller input is faster and needs less memory, and sees less detail.",
     )
+    attention: Literal["folded", "stock"] = Field(
+        "folded",
+        description="How the image encoder adds relative positions: folded into queries and keys, in a tenth of the "
+        "memory at 1024 px, or as transformers does; both give the same but for rounding.",
+    )
 
 
 class FeatureSettings(Settings):
@@ -139,13 +144,45 @@ class LossSettings(Settings):
     points: int = Field(12_544, ge=16, description="With at: points, how many an object.")
 
 
+class RateSettings(Settings):
+    """Learning rates of the parts, as shares of `optimizer.learning_rate`; only those of parts that train matter."""
+
+    image_encoder: float = Field(1.0, gt=0, description="Of the neck, and of all blocks if layer_decay is 1.")
+    prompt_encoder: float = Field(1.0, gt=0)
+    mask_decoder: float = Field(1.0, gt=0)
+
+
 class OptimizerSettings(Settings):
     """AdamW with linear warm-up."""
 
     learning_rate: float = Field(1e-4, gt=0)
+    rates: RateSettings = RateSettings()
+    layer_decay: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Rate of a block of the image encoder as a share of the next one's, so that early blocks change "
+        "least; SAM trains with 0.8 (ViT-B 0.6), 1: all the same.",
+    )
     weight_decay: float = Field(0.01, ge=0)
+    decayed: Literal["all", "matrices"] = Field(
+        "all", description="What weight decay takes: all, or not biases and norms (matrices), as MAE and SAM 2 do."
+    )
     warmup_steps: int = Field(50, ge=0, description="Optimiser steps over which the rate rises from 0.")
-    schedule: Literal["cosine", "constant"] = Field("cosine", description="What the rate does after the warm-up.")
+    schedule: Literal["cosine", "step", "constant"] = Field(
+        "cosine", description="What the rate does after the warm-up: a cosine to zero, falls at milestones, or nothing."
+    )
+    milestones: list[Share] = Field(
+        [2 / 3, 26 / 27], description="With schedule step: shares of the run after which the rate falls (SAM's)."
+    )
+    milestone_factor: float = Field(0.1, gt=0, le=1, description="With schedule step: what the rate is multiplied by.")
+    ema: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Decay of the moving average of the weights that train, a step (0.99: over some 100 steps); "
+        "validation, checkpoints and the model have the average. 0: off.",
+    )
 
 
 class TrainerSettings(Settings):
@@ -155,11 +192,22 @@ class TrainerSettings(Settings):
     min_steps: int = Field(
         0, ge=0, description="Train for more epochs if these are fewer optimiser steps: small data sets need them."
     )
-    batch_size: int = Field(4, ge=1, description="Images a step.")
+    batch_size: int = Field(4, ge=1, description="Images a batch; a step has one batch, or `accumulate` of them.")
+    accumulate: int = Field(
+        1, ge=1, description="Batches an optimiser step: as one batch of all their images, in the memory of one."
+    )
     objects_per_image: int = Field(8, ge=1, description="Objects prompted in an image; a random choice if it has more.")
     workers: int = Field(2, ge=0, description="Processes that load data.")
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    compile: bool = Field(
+        False, description="Compile the blocks of the image encoder (torch.compile); needs a C++ compiler."
+    )
+    recompute: bool = Field(
+        False,
+        description="Run blocks of the image encoder that train a second time in the backward pass, rather than keep "
+        "what they made: less memory, more time.",
+    )
     gradient_clip: float = Field(1.0, ge=0, description="Largest norm of the gradient; 0 switches clipping off.")
     stop_patience: int = Field(
         0, ge=0, description="Stop when the validation mIoU has not risen for so many epochs; 0: train to the end."

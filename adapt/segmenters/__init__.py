@@ -1,5 +1,6 @@
 """Promptable segmenters: one interface, one thin class a family, chosen by the checkpoint."""
 
+from adapt.segmenters.attention import fold_positions
 from adapt.segmenters.checkpoint import TINY, load_segmenter, random_segmenter
 from adapt.segmenters.protocol import (
     EncoderBlock,
@@ -25,6 +26,7 @@ __all__ = [
     "MaskPredictions",
     "PromptableSegmenter",
     "SegmenterSpec",
+    "fold_positions",
     "freeze_boundary",
     "load_segmenter",
     "random_segmenter",

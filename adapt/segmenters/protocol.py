@@ -182,8 +182,11 @@ class PromptableSegmenter(Protocol):
         """Run the first `boundary` stages on images, as of `encode`; with 0 the images themselves."""
         ...
 
-    def encode_suffix(self, hidden: Hidden, *, boundary: int) -> ImageFeatures:
-        """Run the stages from `boundary` on: both together are `encode`, to the last bit."""
+    def encode_suffix(self, hidden: Hidden, *, boundary: int, recompute: bool = False) -> ImageFeatures:
+        """Run the stages from `boundary` on: both together are `encode`, to the last bit.
+
+        With `recompute` nothing inside a stage is kept for the backward pass, which runs the stage a second time.
+        """
         ...
 
     def decode(self, features: ImageFeatures, prompts: Prompts, *, multimask: bool) -> MaskPredictions:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import SamModel
 from transformers.models.sam.modeling_sam import SamAttention
 
 from adapt.prompts import Prompts
+from adapt.segmenters.attention import fold_positions, is_folded
 from adapt.segmenters.input_size import at_input_size
 from adapt.segmenters.protocol import (
     EncoderBlock,
@@ -125,10 +127,10 @@ class SamSegmenter(nn.Module):
             hidden = stage.run(hidden)
         return hidden
 
-    def encode_suffix(self, hidden: Hidden, *, boundary: int) -> ImageFeatures:
+    def encode_suffix(self, hidden: Hidden, *, boundary: int, recompute: bool = False) -> ImageFeatures:
         """See `PromptableSegmenter.encode_suffix`."""
         for stage in self.stages[boundary:]:
-            hidden = stage.run(hidden)
+            hidden = checkpoint(stage.run, hidden, use_reentrant=False) if recompute else stage.run(hidden)
         (embedding,) = hidden
         return ImageFeatures(embedding=embedding)
 
@@ -169,7 +171,10 @@ class SamSegmenter(nn.Module):
 
     def at_input_size(self, size: int) -> "SamSegmenter":
         """See `PromptableSegmenter.at_input_size`."""
-        return SamSegmenter(at_input_size(self.model, size)).train(self.training)
+        model = at_input_size(self.model, size)
+        if is_folded(self.encoder):
+            fold_positions(model.vision_encoder)
+        return SamSegmenter(model).train(self.training)
 
     def save(self, folder: Path) -> None:
         """Write `config.json` and `model.safetensors`; `SamModel.from_pretrained(folder)` reads them."""

@@ -15,11 +15,12 @@ from torch.utils.data import DistributedSampler, TensorDataset
 
 from adapt.losses import LossWeights
 from adapt.metrics.gathered import GatheredMeanIou
+from adapt.optimization import OptimizationPlan
 from adapt.prompts import PromptSimulation, Session
 from adapt.samples import Batch
 from adapt.segmenters import load_segmenter
 from adapt.session import Objective
-from adapt.task import AdaptTask, OptimizationPlan
+from adapt.task import AdaptTask
 
 SAMPLES, OBJECTS = 1001, 3  # an odd number, so that the sampler of two processes pads
 Deal = list[list[int]]
@@ -81,7 +82,7 @@ def _validated(samples: list[int]) -> tuple[Tensor, Tensor]:
         simulation=PromptSimulation(seed=0, box_chance=0.5, box_noise=0.1, box_noise_max=20),
         session=Session(corrections=0, clicks_per_round=1, idle_rounds=0, truth_click_chance=0, mask_prompts=True),
         objective=Objective(weights=LossWeights(focal=20, dice=1, iou=1, alpha=0.25, gamma=2), at="mask", points=0),
-        plan=OptimizationPlan(learning_rate=1e-3, weight_decay=0, warmup_steps=0, cosine=True, total_steps=1),
+        plan=OptimizationPlan(learning_rate=1e-3, weight_decay=0, warmup_steps=0, schedule="cosine", total_steps=1),
     )
     with torch.no_grad():
         for number in samples:

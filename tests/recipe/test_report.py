@@ -54,7 +54,8 @@ evaluation:
         "  mine.yaml:13  loss.focal_gamma = nan\n"
         "      input should be a finite number\n"
         "  mine.yaml:11  optimizer.lerning_rate = 0.001\n"
-        "      unknown key; did you mean learning_rate?; allowed: learning_rate, weight_decay, warmup_steps, schedule\n"
+        "      unknown key; did you mean learning_rate?; allowed: learning_rate, rates, layer_decay, weight_decay, "
+        "decayed, warmup_steps, schedule, milestones, milestone_factor, ema\n"
         "  mine.yaml:17  evaluation.protocols.1 = 'one_clik'\n"
         "      allowed: one_click, box, jittered_box, clicks; did you mean one_click?"
     )

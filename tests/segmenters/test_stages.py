@@ -77,3 +77,27 @@ def test_the_boundary_is_behind_what_is_put_into_a_block() -> None:
     block = tiny.stages[4].modules[0]
     block.extra = nn.Linear(2, 2)
     assert freeze_boundary(tiny.stages) == 4
+
+
+def test_recomputed_stages_give_equal_gradients_and_keep_less(images: Tensor) -> None:
+    tiny = load_segmenter("adapt:tiny")
+    boundary, found, kept = 5, [], []
+    with torch.no_grad():
+        hidden = tiny.encode_prefix(images, boundary=boundary)
+    for recompute in (False, True):
+        sizes: list[int] = []
+
+        def keep(value: Tensor, sizes: list[int] = sizes) -> Tensor:
+            sizes.append(value.numel())
+            return value
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+            embedding = tiny.encode_suffix(hidden, boundary=boundary, recompute=recompute).embedding
+        kept.append(sum(sizes))
+        embedding.square().mean().backward()
+        parameters = [parameter for stage in tiny.stages[boundary:] for parameter in stage.parameters]
+        found.append(torch.cat([parameter.grad.flatten() for parameter in parameters if parameter.grad is not None]))
+        tiny.encoder.zero_grad()
+    assert len(found[0]) == sum(p.numel() for stage in tiny.stages[boundary:] for p in stage.parameters)
+    assert torch.equal(found[0], found[1])
+    assert kept[1] < kept[0] / 10

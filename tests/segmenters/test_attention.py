@@ -1,0 +1,102 @@
+"""Folded positions: what the stock attention gives, forward and backward, without its matrix."""
+
+import copy
+
+import pytest
+import torch
+from transformers import SamVisionConfig
+from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
+
+from adapt.segmenters import PromptableSegmenter, fold_positions, load_segmenter, random_segmenter
+from adapt.segmenters.attention import FoldedAttention, is_folded
+
+
+def stock_layer(window: int, *, channels: int = 96, heads: int = 3, image_size: int = 160) -> SamVisionSdpaAttention:
+    config = SamVisionConfig(hidden_size=channels, num_attention_heads=heads, image_size=image_size, patch_size=16)
+    torch.manual_seed(0)
+    layer = SamVisionSdpaAttention(config, window)
+    for positions in (layer.rel_pos_h, layer.rel_pos_w):
+        torch.nn.init.normal_(positions, std=0.3)  # zero in a fresh layer, which any code would get right
+    return layer
+
+
+def run(layer: torch.nn.Module, tokens: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    tokens = tokens.clone().requires_grad_()
+    layer.zero_grad()
+    out, _ = layer(tokens)
+    (out * torch.linspace(-1, 1, out.numel()).view_as(out)).sum().backward()
+    return out.detach(), [tokens.grad, *(parameter.grad.clone() for parameter in layer.parameters())]  # type: ignore[list-item,union-attr]
+
+
+@pytest.mark.parametrize(
+    ("window", "side", "heads"),
+    [(7, 7, 3), (14, 14, 3), (0, 10, 3), (0, 10, 2)],  # 96 / 2 channels a head: a scale that is no power of two
+    ids=["window of 7", "window of 14", "global", "other scale"],
+)
+def test_folded_attention_gives_what_the_stock_one_gives_forward_and_backward(
+    window: int, side: int, heads: int
+) -> None:
+    stock = stock_layer(window, heads=heads)
+    tokens = torch.randn(3, side, side, 96, generator=torch.Generator().manual_seed(1))
+    expected, gradients = run(stock, tokens)
+    folded = FoldedAttention.of(stock)
+    found, of_folded = run(folded, tokens)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert len(of_folded) == len(gradients) == 7
+    for one, two in zip(of_folded, gradients, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5 * float(two.abs().max()))
+
+
+def test_in_bfloat16_it_is_no_farther_from_the_truth_than_the_stock_one() -> None:
+    stock = stock_layer(0)
+    tokens = torch.randn(2, 10, 10, 96, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        truth = stock(tokens)[0]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            plain, folded = stock(tokens)[0].float(), FoldedAttention.of(stock)(tokens)[0].float()
+    assert float((folded - truth).square().mean()) <= 1.5 * float((plain - truth).square().mean())
+
+
+@pytest.fixture(scope="module")
+def images() -> torch.Tensor:
+    return torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+
+
+def test_a_folded_encoder_gives_the_features_of_the_stock_one_from_the_same_parameters(images: torch.Tensor) -> None:
+    tiny = load_segmenter("adapt:tiny")
+    before = [(name, id(parameter)) for name, parameter in tiny.named_parameters()]
+    with torch.no_grad():
+        expected = tiny.encode(images).embedding
+        fold_positions(tiny.encoder)
+        torch.testing.assert_close(tiny.encode(images).embedding, expected, rtol=1e-4, atol=1e-4)
+    assert [(name, id(parameter)) for name, parameter in tiny.named_parameters()] == before
+    assert is_folded(tiny.encoder)
+
+
+@pytest.mark.parametrize("other", [lambda segmenter: segmenter.at_input_size(128), copy.deepcopy], ids=["size", "copy"])
+def test_other_sizes_and_copies_of_a_folded_segmenter_are_folded(other: object) -> None:
+    tiny: PromptableSegmenter = random_segmenter("adapt:tiny", seed=0)
+    assert callable(other)
+    assert not is_folded(other(tiny).encoder)
+    fold_positions(tiny.encoder)
+    again = other(tiny)
+    assert is_folded(again.encoder)
+    layers = [module for module in again.encoder.modules() if isinstance(module, SamVisionSdpaAttention)]
+    assert len(layers) == 7 and all(type(layer) is FoldedAttention for layer in layers)
+
+
+def test_no_matrix_of_all_tokens_is_kept_for_the_backward_pass() -> None:
+    tokens = 24 * 24
+    sizes: list[int] = []
+
+    def keep(value: torch.Tensor) -> torch.Tensor:
+        sizes.append(value.numel())
+        return value
+
+    layer = stock_layer(0, image_size=24 * 16)
+    grid = torch.randn(1, 24, 24, 96, requires_grad=True)
+    for kind, there in ((layer, True), (FoldedAttention.of(layer), False)):
+        sizes.clear()
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+            kind(grid)
+        assert (max(sizes) >= 3 * tokens * tokens) is there
