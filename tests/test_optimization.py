@@ -39,7 +39,7 @@ def plan(
 def whole() -> PromptableSegmenter:
     """Everything trains."""
     segmenter = load_segmenter("adapt:tiny")
-    tune_fully(segmenter)
+    tune_fully(segmenter, drop_path=0.0)
     return segmenter
 
 
