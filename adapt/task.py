@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from adapt.errors import RunError
 from adapt.losses import mean_over_objects
 from adapt.metrics.gathered import GatheredMeanIou
 from adapt.prompts import PromptSimulation, Session
@@ -46,6 +45,11 @@ class OptimizationPlan:
         return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
+def step_seed(seed: int, *, step: int, process: int) -> int:
+    """Of torch's generator in one step of one process."""
+    return int(np.random.SeedSequence([seed, step, process]).generate_state(1, np.uint64)[0])
+
+
 class AdaptTask(lightning.LightningModule):
     """Training and validation of a segmenter whose trainable parameters are already chosen."""
 
@@ -63,6 +67,7 @@ class AdaptTask(lightning.LightningModule):
         self.simulation, self.session, self.objective, self._plan = simulation, session, objective, plan
         self._boundary = freeze_boundary(segmenter.stages)
         self.miou_one_click, self.miou_box = GatheredMeanIou(), GatheredMeanIou()
+        self.strict_loading = False  # checkpoints hold what trains
         self._mious = {"one_click": self.miou_one_click, "box": self.miou_box}
 
     def on_fit_start(self) -> None:
@@ -79,6 +84,10 @@ class AdaptTask(lightning.LightningModule):
             hidden = self.segmenter.encode_prefix(batch.images, boundary=self._boundary)
         return self.segmenter.encode_suffix(hidden, boundary=self._boundary)
 
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """What is drawn inside the model (dropout) derives from the step, so that a resumed run draws the same."""
+        torch.manual_seed(step_seed(self.simulation.seed, step=self.global_step, process=self.global_rank))
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The mean loss over the batch's objects."""
         losses, valid = session_losses(
@@ -92,6 +101,8 @@ class AdaptTask(lightning.LightningModule):
             objective=self.objective,
         )
         loss = mean_over_objects(losses.total, valid)
+        if not math.isfinite(loss.item()):
+            return loss  # `LossGuard` sees to it; it is in no epoch's mean
         figures = {
             "train/loss": loss.detach(),
             "train/focal": mean_over_objects(losses.focal.detach(), valid),
@@ -101,19 +112,6 @@ class AdaptTask(lightning.LightningModule):
         }
         self.log_dict(figures, batch_size=len(batch.groups), on_step=True, on_epoch=True)
         return loss
-
-    def on_train_epoch_end(self) -> None:
-        """Stop rather than train on, and save, weights that are no numbers.
-
-        Raises:
-            RunError: the epoch's mean loss is NaN or infinite.
-        """
-        loss = float(self.trainer.callback_metrics["train/loss_epoch"])
-        if not math.isfinite(loss):
-            raise RunError(
-                f"the loss of epoch {self.current_epoch + 1} is {loss}, so training has stopped. Lower "
-                "optimizer.learning_rate, keep trainer.gradient_clip above 0, or set trainer.precision=32-true"
-            )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Prompt and score each image by the protocols of the evaluation, at the size it has in the model frame."""
@@ -150,13 +148,20 @@ class AdaptTask(lightning.LightningModule):
         kept = {f"segmenter.{name}" for name in trainable_names(self.segmenter)}
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in kept}
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on only with weights of what trains."""
+        self._expect(checkpoint["state_dict"])
+
     def load_tuned(self, state: dict[str, Tensor]) -> None:
         """Put back the tuned weights of a checkpoint; every trainable parameter must be there, and no other.
 
         Raises:
             KeyError: the names differ.
         """
+        self._expect(state)
+        self.load_state_dict(state, strict=False)
+
+    def _expect(self, state: dict[str, Tensor]) -> None:
         expected = {f"segmenter.{name}" for name in trainable_names(self.segmenter)}
         if expected != set(state):
             raise KeyError(f"tuned weights differ from what trains: {sorted(expected ^ set(state))[:8]}")
-        self.load_state_dict(state, strict=False)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import sys
 import time
 import warnings
@@ -24,7 +25,7 @@ from adapt.build import (
     tune,
     untouched,
 )
-from adapt.comparison import compare, unseen_groups
+from adapt.comparison import compare, read_splits, unseen_groups
 from adapt.datacheck import print_warnings, quick_findings
 from adapt.datamodules import SegmentationDataModule, Splits, split_groups, test_only
 from adapt.errors import RunError
@@ -32,9 +33,20 @@ from adapt.files import write_text
 from adapt.mixing import trade_off
 from adapt.recipe import Recipe, as_yaml, stages
 from adapt.retention import open_general_images
-from adapt.runs import MODEL, RECIPE, SPLITS, STAGES, VERSIONS, check_writable, new_run_folder, versions, write_folder
+from adapt.runs import (
+    MODEL,
+    RECIPE,
+    SPLITS,
+    STAGES,
+    TRAINING,
+    VERSIONS,
+    check_writable,
+    claimed,
+    new_run_folder,
+    versions,
+)
 from adapt.segmenters import PromptableSegmenter, load_segmenter
-from adapt.training import stopping_rules, train
+from adapt.training import read_training, stopping_rules, train
 from adapt.wording import counted
 
 
@@ -59,12 +71,13 @@ def plan(recipe: Recipe) -> None:
     _print_lines([*plan_lines(recipe, data, segmenter, device), ("steps", _steps(recipe, data))], console)
 
 
-def fit(recipe: Recipe, *, name: str) -> Path:
+def fit(recipe: Recipe, *, name: str, run_folder: Path | None = None) -> Path:
     """Fine-tune, keep the best weights, compare with the untouched model, write the report.
 
     Args:
         recipe: checked.
         name: of the recipe; names the run folder.
+        run_folder: of a run to go on with, whatever it was stopped in; None begins a new one.
 
     Returns:
         The run folder.
@@ -72,7 +85,7 @@ def fit(recipe: Recipe, *, name: str) -> Path:
     console = _console()
     _quiet_libraries()
     device = pick_device(recipe)
-    output = Path(recipe.output).expanduser()
+    output = Path(recipe.output).expanduser() if run_folder is None else run_folder
     check_writable(output)
     store = make_store(recipe, console)
     splits = make_splits(recipe, store, console)
@@ -84,27 +97,42 @@ def fit(recipe: Recipe, *, name: str) -> Path:
     base = untouched(segmenter)
     data = make_data(recipe, store, splits, segmenter.spec, device)
     stops = stopping_rules(recipe, segmenter, general, device=device, validated=bool(splits.validation))
-    folder = _begin_folder(output, name, recipe, splits)
-    lines = [*plan_lines(recipe, data, segmenter, device), ("steps", _steps(recipe, data)), ("run folder", str(folder))]
-    _print_lines(lines, console)
-    segmenter = _train_stages(recipe, segmenter, folder=folder, device=device, name=name, console=console)
-    tune(recipe, segmenter)
-    training = train(recipe, data, segmenter, stops=stops, folder=folder, device=device, name=name, console=console)
-    write_folder(folder / MODEL, segmenter.save)
-    console.print(f"trained in {training}", highlight=False)
-    models = {"base": base, "tuned": segmenter}
-    compare(
-        recipe,
-        name,
-        data,
-        models,
-        folder=folder,
-        device=device,
-        lines=lines,
-        general=general,
-        training=training,
-        console=console,
-    )
+    folder = _begin_folder(output, name, recipe, splits) if run_folder is None else run_folder
+    with claimed(folder):
+        if run_folder is not None:
+            _go_on(folder, recipe, splits)
+        plan = plan_lines(recipe, data, segmenter, device)
+        lines = [*plan, ("steps", _steps(recipe, data)), ("run folder", str(folder))]
+        _print_lines(lines, console)
+        if (folder / TRAINING).is_file():
+            training, segmenter = read_training(folder), load_segmenter(str((folder / MODEL).resolve()))
+        else:
+            segmenter = _train_stages(recipe, segmenter, folder=folder, device=device, name=name, console=console)
+            tune(recipe, segmenter)
+            training = train(
+                recipe,
+                data,
+                segmenter,
+                stops=stops,
+                folder=folder,
+                run_folder=folder,
+                device=device,
+                name=name,
+                console=console,
+            )
+        console.print(f"trained in {training}", highlight=False)
+        compare(
+            recipe,
+            name,
+            data,
+            {"base": base, "tuned": segmenter},
+            folder=folder,
+            device=device,
+            lines=lines,
+            general=general,
+            training=training,
+            console=console,
+        )
     return folder
 
 
@@ -184,20 +212,33 @@ def _train_stages(
     """
     size = segmenter.spec.image_size
     for title, stage in stages(recipe):
+        place = folder / STAGES / title
+        if (place / TRAINING).is_file():
+            segmenter = load_segmenter(str((place / MODEL).resolve()))
+            console.print(f"stage {title} was trained before", highlight=False)
+            continue
         segmenter = segmenter.at_input_size(stage.model.input_size or size)
         tune(stage, segmenter)
         store = make_store(stage, console)
         data = make_data(stage, store, make_splits(stage, store, console), segmenter.spec, device)
-        place = folder / STAGES / title
-        place.mkdir(parents=True)
+        place.mkdir(parents=True, exist_ok=True)
         write_text(place / RECIPE, as_yaml(stage))
         _print_lines(
             [("stage", title), *plan_lines(stage, data, segmenter, device), ("steps", _steps(stage, data))], console
         )
         validated = bool(data.splits.validation)
         stops = stopping_rules(stage, segmenter, None, device=device, validated=validated)
-        training = train(stage, data, segmenter, stops=stops, folder=place, device=device, name=name, console=console)
-        write_folder(place / MODEL, segmenter.save)
+        training = train(
+            stage,
+            data,
+            segmenter,
+            stops=stops,
+            folder=place,
+            run_folder=folder,
+            device=device,
+            name=name,
+            console=console,
+        )
         console.print(f"stage {title} trained in {training}", highlight=False)
     return segmenter.at_input_size(size)
 
@@ -209,6 +250,25 @@ def _begin_folder(output: Path, name: str, recipe: Recipe, splits: Splits) -> Pa
     write_text(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
     write_text(folder / SPLITS, json.dumps(asdict(splits), indent=2) + "\n")
     return folder
+
+
+def _go_on(folder: Path, recipe: Recipe, splits: Splits) -> None:
+    """Make a run's folder ready to go on with.
+
+    Raises:
+        RunError: the data are split differently now.
+    """
+    saved = read_splits(folder)
+    for part in ("train", "validation", "test"):
+        if set(getattr(saved, part)) != set(getattr(splits, part)):
+            raise RunError(
+                f"{folder / SPLITS}: the data have changed since this run began, the {part} groups are others; put "
+                "them back, or fit again"
+            )
+    write_text(folder / RECIPE, as_yaml(recipe))  # tracking and evaluation may be other than before
+    for place in (folder, *(folder / STAGES).glob("*")):
+        if not (place / TRAINING).is_file():
+            shutil.rmtree(place / MODEL, ignore_errors=True)  # of a training that somebody has stopped in the middle
 
 
 def _print_lines(lines: list[tuple[str, str]], console: Console) -> None:

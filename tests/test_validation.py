@@ -125,7 +125,9 @@ def test_the_best_checkpoint_is_chosen_by_what_validation_logs(
 
 def test_validation_runs_the_encoder_once_an_image(tiny: PromptableSegmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    handle = tiny.stages[0].modules[0].register_forward_hook(lambda module, inputs, output: calls.append(len(inputs[0])))
+    handle = (
+        tiny.stages[0].modules[0].register_forward_hook(lambda module, inputs, output: calls.append(len(inputs[0])))
+    )
     Validation(tiny, monkeypatch).epoch(SAMPLES, batch_size=2)
     handle.remove()
     assert calls == [2, 2, 1]
