@@ -26,7 +26,7 @@ RECIPE, VERSIONS, SPLITS, MODEL, CHECKPOINTS, STAGES, GALLERY, REPORT, TRAINING,
     "gallery",
     "report.html",
     "training.json",
-    ".lock",
+    "run.lock",
 )
 
 VERSIONED = ("torch", "lightning", "transformers", "datasets", "albumentations", "numpy", "pillow")
@@ -90,7 +90,7 @@ def claimed(folder: Path) -> Iterator[None]:
         for stray in [*folder.glob(".*"), *folder.glob(f"{STAGES}/*/.*")]:
             if stray.is_dir():
                 shutil.rmtree(stray)
-            elif stray.name != LOCK:
+            else:
                 stray.unlink()
         yield
 
