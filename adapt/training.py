@@ -191,6 +191,7 @@ def _fit(trainer: lightning.Trainer, task: AdaptTask, data: SegmentationDataModu
     Raises:
         RunError: the workers that load data died, or gave nothing for too long.
     """
+    others = set(multiprocessing.active_children())
     with warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", message=".*ended before the epoch ended and your dataloader.*"
@@ -202,8 +203,8 @@ def _fit(trainer: lightning.Trainer, task: AdaptTask, data: SegmentationDataModu
                 raise
             raise RunError(_of_workers(str(error).splitlines()[0])) from None
         finally:
-            for child in multiprocessing.active_children():  # Python would wait for one that is stuck, for ever
-                child.kill()
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.kill()  # Python would wait for one that is stuck, for ever
 
 
 def _of_workers(error: str) -> str:

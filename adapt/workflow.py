@@ -160,7 +160,10 @@ def evaluate(
     output = Path(recipe.output).expanduser() if run_folder is None else run_folder
     check_writable(output)
     if run_folder is not None and not (run_folder / MODEL).is_dir():
-        raise RunError(f"{run_folder} has no {MODEL}/: the run has not finished its training; fit again")
+        raise RunError(
+            f"{run_folder} has no {MODEL}/: the run has not finished its training; go on with it: "
+            f"adapt fit --resume {run_folder}"
+        )
     store = make_store(recipe, console)
     general = None if run_folder is None else open_general_images(recipe, console)
     models = {"base": make_segmenter(recipe)}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Fit, fingerprint
+from small_runs import Fit, fingerprint
 
 from adapt.callbacks.kept import newest_good
 from adapt.callbacks.loss_guard import MOST_IN_A_ROW

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import fingerprint, soaked, strays
+from small_runs import fingerprint, soaked, strays
 
 from adapt import files, workflow
 from adapt.callbacks.kept import kept_checkpoints, verify

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import STEPS, Fit, fingerprint, soaked, steps_logged, strays
+from small_runs import STEPS, Fit, fingerprint, soaked, steps_logged, strays
 
 from adapt import workflow
 from adapt.cli import main

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import STEPS, Fit, fingerprint, soaked, strays
+from small_runs import STEPS, Fit, fingerprint, soaked, strays
 
 from adapt.signals import Signals, leave_signals_to_the_main_process
 from adapt.task import AdaptTask
