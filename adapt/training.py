@@ -130,9 +130,7 @@ def train(
         console.print(f"stopped after epoch {epochs}: {reason}", highlight=False, soft_wrap=True)
     skipped = sum(guard.skipped for guard in guards if isinstance(guard, LossGuard))
     if skipped:
-        notice(
-            f"{counted(skipped, 'step')} skipped for their loss or gradient; {folder / BAD_BATCHES} names the samples"
-        )
+        notice(f"{counted(skipped, 'step')} skipped for loss or gradient; {folder / BAD_BATCHES} names the samples")
     chosen = _restore(task, checkpoints, notice=notice)
     if validated and chosen.place.score is None:
         notice(

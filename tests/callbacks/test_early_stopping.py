@@ -53,8 +53,8 @@ class Measure:
         return self.scores.pop(0)
 
 
-def _fit(folder: Path, model: Scripted, *stops: Callback) -> int:
-    """Epochs that were trained."""
+def _fit(folder: Path, model: Scripted, *stops: Callback, resume: bool = False) -> int:
+    """Optimiser steps that were done in all; there is one an epoch."""
     data = DataLoader(TensorDataset(torch.zeros(1, 1)), num_workers=0)
     trainer = lightning.Trainer(
         accelerator="cpu",
@@ -68,8 +68,9 @@ def _fit(folder: Path, model: Scripted, *stops: Callback) -> int:
         enable_model_summary=False,
         log_every_n_steps=1,
     )
-    trainer.fit(model, data, data)
-    return trainer.current_epoch
+    newest = newest_good(folder, tell=print) if resume else None
+    trainer.fit(model, data, data, ckpt_path=None if newest is None else newest.path)
+    return trainer.global_step
 
 
 def _weight(kept: Kept | None) -> float:
@@ -148,3 +149,17 @@ def test_the_score_is_logged_and_the_untouched_one_survives_a_restart(tmp_path: 
     again.load_state_dict(saved)
     again.on_train_start(None, None)  # type: ignore[arg-type]  # it has nothing to ask them
     assert again.untouched == 0.8
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+def test_a_training_that_was_stopped_is_not_trained_on_when_it_is_resumed(tmp_path: Path, forgets: bool) -> None:
+    def rule() -> Callback:
+        return StopForgetting(Measure([0.8, 0.1]), limit=0.1) if forgets else stop_without_progress(1)
+
+    scores = [0.1] * EPOCHS
+    steps = _fit(tmp_path, Scripted(scores), rule())
+    assert 0 < steps < EPOCHS
+    again, model = rule(), Scripted(scores)
+    assert _fit(tmp_path, model, again, resume=True) == steps
+    assert float(model.layer.weight) == steps
+    assert len(stop_reasons([again])) == 1

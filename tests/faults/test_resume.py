@@ -79,6 +79,19 @@ def test_a_run_that_crashed_before_its_first_checkpoint_begins_anew_in_its_folde
     assert fingerprint(the_run()) == fingerprint(straight)
 
 
+def test_without_validation_a_run_goes_on_to_the_same_weights(
+    fit: Fit, tmp_path: Path, the_run: Callable[[], Path], crash: Callable[[str, int], None]
+) -> None:
+    assert fit("split.validation=0.0", "trainer.epochs=1") == 0
+    whole = tmp_path / "whole"
+    the_run().rename(whole)
+    crash("training_step", STEPS)  # the last step of the epoch, which has one more
+    with pytest.raises(CrashError):
+        fit("split.validation=0.0", "trainer.epochs=1")
+    assert fit(resume=the_run()) == 0
+    assert fingerprint(the_run()) == fingerprint(whole)
+
+
 def test_inside_an_epoch_a_checkpoint_is_written_when_its_time_has_come(
     fit: Fit, the_run: Callable[[], Path], crash: Callable[[str, int], None]
 ) -> None:
