@@ -161,5 +161,5 @@ def test_a_training_that_was_stopped_is_not_trained_on_when_it_is_resumed(tmp_pa
     assert 0 < steps < EPOCHS
     again, model = rule(), Scripted(scores)
     assert _fit(tmp_path, model, again, resume=True) == steps
-    assert float(model.layer.weight) == steps
+    assert model.layer.weight.item() == steps
     assert len(stop_reasons([again])) == 1
