@@ -203,6 +203,7 @@ def _fit(trainer: lightning.Trainer, task: AdaptTask, data: SegmentationDataModu
         finally:
             for worker in set(multiprocessing.active_children()) - others:
                 worker.kill()  # Python would wait for one that is stuck, for ever
+                worker.join()
 
 
 def _of_workers(error: str) -> str:
