@@ -3,12 +3,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 
-.PHONY: quickstart test check lint format types imports schema clean
+.PHONY: quickstart test soak check lint format types imports schema clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make quickstart   set up, fit on the embedded example, evaluate, write the report"
 	@echo "make test         set up, every test"
+	@echo "make soak         the fault suite with its full counts"
 	@echo "make check        set up, lint + types + import rules + fast tests"
 
 $(SETUP): pyproject.toml constraints.txt
@@ -22,6 +23,9 @@ quickstart: $(SETUP)
 
 test: $(SETUP)
 	$(BIN)/python -m pytest -n auto
+
+soak: $(SETUP)
+	ADAPT_SOAK=1 $(BIN)/python -m pytest tests/faults
 
 check: lint types imports
 	$(BIN)/python -m pytest -n auto -m "not slow"

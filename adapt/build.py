@@ -14,7 +14,8 @@ from lightning.pytorch.loggers import Logger
 from rich.console import Console
 from rich.markup import escape
 
-from adapt.callbacks.checkpoints import AtomicCheckpointIO
+from adapt.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
+from adapt.callbacks.loss_guard import LossGuard
 from adapt.callbacks.metrics_files import MetricsFiles
 from adapt.callbacks.tracking import finish_wandb, tensorboard_logger, wandb_logger
 from adapt.datamodules import Redraw, SegmentationDataModule, Source, Splits, Store, split_groups
@@ -54,6 +55,7 @@ from adapt.recipe import (
     YoloData,
     group_rule,
 )
+from adapt.runs import CHECKPOINTS
 from adapt.segmenters import (
     TINY,
     TINY_NOTE,
@@ -65,6 +67,7 @@ from adapt.segmenters import (
     random_segmenter,
 )
 from adapt.session import Objective
+from adapt.signals import Signals
 from adapt.task import AdaptTask
 from adapt.tuning import choose, trainable_table
 from adapt.wording import counted
@@ -384,6 +387,34 @@ def make_loggers(
     if recipe.tracking == "tensorboard":
         return [files, tensorboard_logger(folder)], lambda: None
     return [files], lambda: None
+
+
+def make_guards(
+    recipe: Recipe, store: Store, *, folder: Path, run_folder: Path, signals: Signals, console: Console
+) -> list[Callback]:
+    """What sees to it that nothing is lost: checkpoints, and a look at each loss."""
+    settings = recipe.trainer
+    advice = (
+        "Look at these samples; then go on from the last checkpoint without them: "
+        f"{resume_command(run_folder)} trainer.on_bad_loss=skip. If it is not the data, fit again with a lower "
+        "optimizer.learning_rate, trainer.gradient_clip above 0, or trainer.precision=32-true"
+    )
+    return [
+        Checkpoints(folder / CHECKPOINTS, minutes=settings.checkpoint_minutes, data=store.folder.name, signals=signals),
+        LossGuard(
+            folder,
+            on_bad=settings.on_bad_loss,
+            spike=settings.loss_spike,
+            on_spike=settings.on_loss_spike,
+            advice=advice,
+            console=console,
+        ),
+    ]
+
+
+def resume_command(run_folder: Path) -> str:
+    """What goes on with a run."""
+    return f"python -m adapt fit --resume {run_folder}"
 
 
 def make_trainer(

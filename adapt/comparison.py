@@ -37,7 +37,6 @@ from adapt.retention import GeneralImages, general_scores, retention_of
 from adapt.runs import GALLERY, RECIPE, REPORT, SPLITS, versions
 from adapt.segmenters import PromptableSegmenter
 from adapt.training import Training
-from adapt.tuning import trainable_table
 
 
 def compare(
@@ -102,14 +101,15 @@ def compare(
     }
     cost = ""
     if training is not None:
-        trainable = sum(count for _, count, _ in trainable_table(models["tuned"]))
         facts["training"] = {
             "seconds": training.seconds,
-            "trainable_parameters": trainable,
+            "trainable_parameters": training.trainable_parameters,
             "samples_per_second": training.samples_per_second,
             "data_wait_share": training.data_wait_share,
         }
-        cost = f"{training.seconds:,.0f} s of training on {device}, {trainable:,} trainable parameters"
+        cost = (
+            f"{training.seconds:,.0f} s of training on {device}, {training.trainable_parameters:,} trainable parameters"
+        )
         lines = [*lines, ("training", str(training))]
     write_tables(results, scores, folder, facts=facts)
     print_table(results, Console())
@@ -140,14 +140,7 @@ def unseen_groups(recipe: Recipe, store: Store, run_folder: Path) -> Splits:
     are `split.test_groups`, or all groups of the data if none is named.
     """
     trained = load_recipe(run_folder / RECIPE)
-    try:
-        saved = Splits(
-            **{k: tuple(v) for k, v in json.loads((run_folder / SPLITS).read_text(encoding="utf-8")).items()}
-        )
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise RunError(
-            f"{run_folder / SPLITS} cannot be read ({error}); it tells which groups were trained on"
-        ) from None
+    saved = read_splits(run_folder)
     rule, trained_rule = group_rule(recipe.data), group_rule(trained.data)
     if recipe.data.root == trained.data.root and rule != trained_rule:
         key = next(key for key in {**rule, **trained_rule} if rule.get(key) != trained_rule.get(key))
@@ -166,3 +159,18 @@ def unseen_groups(recipe: Recipe, store: Store, run_folder: Path) -> Splits:
             "name others in split.test_groups, or rename them if they are other patients"
         )
     return splits
+
+
+def read_splits(run_folder: Path) -> Splits:
+    """The groups of a run.
+
+    Raises:
+        RunError: its file cannot be read.
+    """
+    try:
+        content = json.loads((run_folder / SPLITS).read_text(encoding="utf-8"))
+        return Splits(**{name: tuple(groups) for name, groups in content.items()})
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{run_folder / SPLITS} cannot be read ({error}); it tells which groups were trained on"
+        ) from None

@@ -4,6 +4,10 @@ Everything that `adapt` raises on purpose derives from `AdaptError`. The command
 message alone and ends with `exit_code`; `--debug` adds the traceback.
 """
 
+import signal
+
+SIGNALLED = 128
+"""Exit codes from here on name the signal that ended a process."""
 NO_FILE = "no such file; if it is a link, mount the disk that it leads to, or remove it"
 """Of a file that its folder lists."""
 
@@ -30,6 +34,16 @@ class CheckpointError(AdaptError):
 
 class RunError(AdaptError):
     """A run folder that cannot be written, read or evaluated."""
+
+
+class StoppedError(AdaptError):
+    """A training that a signal has ended, all of it saved; the exit code is the conventional one."""
+
+    def __init__(self, received: signal.Signals | None, advice: str = "") -> None:
+        """Say which signal (None: one that another process received), and what can be done now."""
+        self.received = received or signal.SIGTERM
+        self.exit_code = SIGNALLED + self.received
+        super().__init__(f"stopped by {self.received.name}, all is saved{advice and '; '}{advice}")
 
 
 class ResultsError(AdaptError):

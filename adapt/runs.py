@@ -1,11 +1,13 @@
 """The folder of a run: `output/<recipe>/<time>/`."""
 
+import fcntl
 import importlib.metadata
 import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from safetensors import SafetensorError
 from adapt.errors import RunError
 from adapt.files import permissions
 
-RECIPE, VERSIONS, SPLITS, MODEL, ADAPTER, CHECKPOINTS, STAGES, GALLERY, REPORT = (
+RECIPE, VERSIONS, SPLITS, MODEL, ADAPTER, CHECKPOINTS, STAGES, GALLERY, REPORT, TRAINING, LOCK = (
     "recipe.yaml",
     "versions.json",
     "splits.json",
@@ -24,6 +26,8 @@ RECIPE, VERSIONS, SPLITS, MODEL, ADAPTER, CHECKPOINTS, STAGES, GALLERY, REPORT =
     "stages",
     "gallery",
     "report.html",
+    "training.json",
+    "run.lock",
 )
 
 VERSIONED = ("torch", "lightning", "transformers", "peft", "datasets", "albumentations", "numpy", "pillow")
@@ -64,6 +68,32 @@ def new_run_folder(output: Path, name: str) -> Path:
             raise _not_writable(output, error) from None
         return folder
     raise RunError(f"{output / name} holds a thousand runs of this second; set output=/another/folder")
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep a run to this process, and remove what a killed one has left half written there.
+
+    The system frees the lock with the process that holds it, however that ends.
+
+    Raises:
+        RunError: another process works on the run.
+    """
+    with (folder / LOCK).open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise RunError(f"{folder} is being worked on by {file.read().strip()}; wait for it, or end it") from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}\n")
+        file.flush()
+        for stray in [*folder.glob(".*"), *folder.glob(f"{STAGES}/*/.*")]:
+            if stray.is_dir():
+                shutil.rmtree(stray)
+            else:
+                stray.unlink()
+        yield
 
 
 def _not_writable(output: Path, error: Exception) -> RunError:

@@ -153,11 +153,7 @@ def _rounds(
     recompute = session.rounds > 1 and torch.is_grad_enabled()
     rounds: list[ObjectLosses] = []
     for turn in range(session.rounds):
-        losses, answer = (
-            checkpoint(decode, prompts, turn, use_reentrant=False, preserve_rng_state=False)
-            if recompute
-            else decode(prompts, turn)
-        )
+        losses, answer = checkpoint(decode, prompts, turn, use_reentrant=False) if recompute else decode(prompts, turn)
         rounds.append(losses)
         if turn + 1 < session.rounds:
             prompts = _next_prompts(prompts, answer, truth, turn=turn + 1, idle=idle, session=session)

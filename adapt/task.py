@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from adapt.errors import RunError
 from adapt.features import FeatureCache, encode
 from adapt.losses import ObjectLosses, mean_over_objects
 from adapt.metrics.gathered import GatheredMeanIou
@@ -29,6 +28,11 @@ def reaching_all_prompts(loss: Tensor, segmenter: PromptableSegmenter) -> Tensor
     """
     trains = [parameter.sum() for parameter in segmenter.prompt_encoder.parameters() if parameter.requires_grad]
     return loss + 0 * torch.stack(trains).sum() if trains else loss
+
+
+def batch_seed(seed: int, *, epoch: int, batch: int, process: int) -> int:
+    """Of torch's generator while one process trains on one batch."""
+    return int(np.random.SeedSequence([seed, epoch, batch, process]).generate_state(1, np.uint64)[0])
 
 
 class AdaptTask(lightning.LightningModule):
@@ -66,6 +70,7 @@ class AdaptTask(lightning.LightningModule):
         self.simulation, self.session, self.objective, self._plan = simulation, session, objective, plan
         self._boundary = freeze_boundary(segmenter.stages)
         self.miou_one_click, self.miou_box = GatheredMeanIou(), GatheredMeanIou()
+        self.strict_loading = False  # checkpoints hold what trains
         self._mious = {"one_click": self.miou_one_click, "box": self.miou_box}
 
     def on_fit_start(self) -> None:
@@ -87,6 +92,12 @@ class AdaptTask(lightning.LightningModule):
             recompute=self._recompute and torch.is_grad_enabled(),
         )
 
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """What is drawn inside the model (dropout) derives from the place of the batch: a resumed run draws the same."""
+        torch.manual_seed(
+            batch_seed(self.simulation.seed, epoch=self.current_epoch, batch=batch_idx, process=self.global_rank)
+        )
+
     def losses(self, batch: Batch, *, step: int) -> tuple[ObjectLosses, Tensor]:
         """Losses of a batch's objects and their validity; see `session_losses`."""
         return session_losses(
@@ -104,6 +115,8 @@ class AdaptTask(lightning.LightningModule):
         """The mean loss over the batch's objects; their sum, in a step of several batches."""
         losses, valid = self.losses(batch, step=batch_idx // self._accumulate)
         loss = reaching_all_prompts(mean_over_objects(losses.total, valid), self.segmenter)
+        if not math.isfinite(loss.item()):
+            return loss  # `LossGuard` sees to it; it is in no epoch's mean
         figures = {
             "train/loss": loss.detach(),
             "train/focal": mean_over_objects(losses.focal.detach(), valid),
@@ -142,19 +155,6 @@ class AdaptTask(lightning.LightningModule):
         if gradient_clip_val:
             torch.nn.utils.clip_grad_norm_(self._trained(), gradient_clip_val)
 
-    def on_train_epoch_end(self) -> None:
-        """Stop rather than train on, and save, weights that are no numbers.
-
-        Raises:
-            RunError: the epoch's mean loss is NaN or infinite.
-        """
-        loss = float(self.trainer.callback_metrics["train/loss_epoch"])
-        if not math.isfinite(loss):
-            raise RunError(
-                f"the loss of epoch {self.current_epoch + 1} is {loss}, so training has stopped. Lower "
-                "optimizer.learning_rate, keep trainer.gradient_clip above 0, or set trainer.precision=32-true"
-            )
-
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Prompt and score each image by the protocols of the evaluation, at the size it has in the model frame."""
         features = self.encode(batch)
@@ -191,13 +191,20 @@ class AdaptTask(lightning.LightningModule):
         kept = {f"segmenter.{name}" for name in trainable_names(self.segmenter)}
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in kept}
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on only with weights of what trains."""
+        self._expect(checkpoint["state_dict"])
+
     def load_tuned(self, state: dict[str, Tensor]) -> None:
         """Put back the tuned weights of a checkpoint; every trainable parameter must be there, and no other.
 
         Raises:
             KeyError: the names differ.
         """
+        self._expect(state)
+        self.load_state_dict(state, strict=False)
+
+    def _expect(self, state: dict[str, Tensor]) -> None:
         expected = {f"segmenter.{name}" for name in trainable_names(self.segmenter)}
         if expected != set(state):
             raise KeyError(f"tuned weights differ from what trains: {sorted(expected ^ set(state))[:8]}")
-        self.load_state_dict(state, strict=False)

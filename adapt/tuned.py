@@ -62,7 +62,8 @@ def check_trained(run_folder: Path) -> None:
     """
     if not (run_folder / MODEL).is_dir() and not (run_folder / ADAPTER).is_dir():
         raise RunError(
-            f"{run_folder} has neither {MODEL}/ nor {ADAPTER}/: the run has not finished its training; fit again"
+            f"{run_folder} has neither {MODEL}/ nor {ADAPTER}/: the run has not finished its training; go on with it: "
+            f"adapt fit --resume {run_folder}"
         )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import sys
 import time
 import warnings
@@ -15,6 +16,7 @@ from rich.console import Console
 
 from adapt.batch_size import find_batch_size
 from adapt.build import (
+    as_computed,
     count_epochs,
     count_steps,
     make_data,
@@ -29,7 +31,7 @@ from adapt.build import (
     tune,
     tuned_from,
 )
-from adapt.comparison import compare, unseen_groups
+from adapt.comparison import compare, read_splits, unseen_groups
 from adapt.datacheck import print_warnings, quick_findings
 from adapt.datamodules import SegmentationDataModule, Splits, Store, split_groups, test_only
 from adapt.errors import RunError
@@ -37,9 +39,22 @@ from adapt.files import write_text
 from adapt.mixing import trade_off
 from adapt.recipe import Recipe, as_yaml, load_recipe, stages
 from adapt.retention import open_general_images
-from adapt.runs import MODEL, RECIPE, SPLITS, STAGES, VERSIONS, check_writable, new_run_folder, versions, write_folder
-from adapt.segmenters import PromptableSegmenter
-from adapt.training import stopping_rules, train
+from adapt.runs import (
+    ADAPTER,
+    MODEL,
+    RECIPE,
+    SPLITS,
+    STAGES,
+    TRAINING,
+    VERSIONS,
+    check_writable,
+    claimed,
+    new_run_folder,
+    versions,
+    write_folder,
+)
+from adapt.segmenters import PromptableSegmenter, load_segmenter
+from adapt.training import read_training, stopping_rules, train
 from adapt.tuned import alike, check_trained, load_tuned, write_tuned
 from adapt.tuning import merge as merge_inserted
 from adapt.warming import warm
@@ -78,13 +93,14 @@ def plan(recipe: Recipe, *, auto_batch: bool) -> None:
     _print_lines(lines, console)
 
 
-def fit(recipe: Recipe, *, name: str, auto_batch: bool) -> Path:
+def fit(recipe: Recipe, *, name: str, auto_batch: bool, run_folder: Path | None = None) -> Path:
     """Fine-tune, keep the best weights, compare with the untouched model, write the report.
 
     Args:
         recipe: checked.
         name: of the recipe; names the run folder.
         auto_batch: train with the largest batch that fits, rather than with the recipe's.
+        run_folder: of a run to go on with, whatever it was stopped in; None begins a new one.
 
     Returns:
         The run folder.
@@ -92,7 +108,7 @@ def fit(recipe: Recipe, *, name: str, auto_batch: bool) -> Path:
     console = _console()
     _quiet_libraries()
     device = pick_device(recipe)
-    output = Path(recipe.output).expanduser()
+    output = Path(recipe.output).expanduser() if run_folder is None else run_folder
     check_writable(output)
     store = make_store(recipe, console)
     splits = make_splits(recipe, store, console)
@@ -106,45 +122,46 @@ def fit(recipe: Recipe, *, name: str, auto_batch: bool) -> Path:
     kept = plan_training_features(recipe, segmenter, store, splits)
     data = make_data(recipe, store, splits, segmenter.spec, device)
     stops = stopping_rules(recipe, segmenter, general, device=device, validated=bool(splits.validation))
-    folder = _begin_folder(output, name, recipe, splits)
-    lines = [
-        *plan_lines(recipe, data, segmenter, device, features=kept),
-        ("steps", _steps(recipe, data)),
-        ("run folder", str(folder)),
-    ]
-    _print_lines(lines, console)
-    if recipe.curriculum:
-        segmenter = _train_stages(recipe, segmenter, folder=folder, device=device, name=name, console=console)
-        tune(recipe, segmenter)
-    features = open_features(recipe, segmenter, kept, precision=recipe.trainer.precision, console=console)
-    keep = partial(write_tuned, recipe, segmenter, base=base, folder=folder)
-    training = train(
-        recipe,
-        make_data(recipe, store, splits, segmenter.spec, device, features=features),
-        segmenter,
-        features=features,
-        stops=stops,
-        keep=keep,
-        folder=folder,
-        device=device,
-        name=name,
-        console=console,
-    )
-    keep()
-    console.print(f"trained in {training}", highlight=False)
-    models = {"base": base, "tuned": segmenter}
-    compare(
-        recipe,
-        name,
-        data,
-        models,
-        folder=folder,
-        device=device,
-        lines=lines,
-        general=general,
-        training=training,
-        console=console,
-    )
+    folder = _begin_folder(output, name, recipe, splits) if run_folder is None else run_folder
+    with claimed(folder):
+        if run_folder is not None:
+            _go_on(folder, recipe, splits)
+        plan = plan_lines(recipe, data, segmenter, device, features=kept)
+        lines = [*plan, ("steps", _steps(recipe, data)), ("run folder", str(folder))]
+        _print_lines(lines, console)
+        if (folder / TRAINING).is_file():
+            training, segmenter = read_training(folder), load_tuned(recipe, folder)
+        else:
+            if recipe.curriculum:
+                segmenter = _train_stages(recipe, segmenter, folder=folder, device=device, name=name, console=console)
+                tune(recipe, segmenter)
+            features = open_features(recipe, segmenter, kept, precision=recipe.trainer.precision, console=console)
+            training = train(
+                recipe,
+                make_data(recipe, store, splits, segmenter.spec, device, features=features),
+                segmenter,
+                features=features,
+                stops=stops,
+                keep=partial(write_tuned, recipe, segmenter, base=base, folder=folder),
+                folder=folder,
+                run_folder=folder,
+                device=device,
+                name=name,
+                console=console,
+            )
+        console.print(f"trained in {training}", highlight=False)
+        compare(
+            recipe,
+            name,
+            data,
+            {"base": base, "tuned": segmenter},
+            folder=folder,
+            device=device,
+            lines=lines,
+            general=general,
+            training=training,
+            console=console,
+        )
     return folder
 
 
@@ -249,15 +266,19 @@ def _train_stages(
     """
     size = segmenter.spec.image_size
     for title, stage in stages(recipe):
-        segmenter = segmenter.at_input_size(stage.model.input_size or size)
+        place = folder / STAGES / title
+        if (place / TRAINING).is_file():
+            segmenter = as_computed(stage, load_segmenter(str((place / MODEL).resolve())))
+            console.print(f"stage {title} was trained before", highlight=False)
+            continue
+        segmenter = as_computed(stage, segmenter.at_input_size(stage.model.input_size or size))
         tune(stage, segmenter)
         store = make_store(stage, console)
         splits = make_splits(stage, store, console)
         kept = plan_training_features(stage, segmenter, store, splits)
         features = open_features(stage, segmenter, kept, precision=stage.trainer.precision, console=console)
         data = make_data(stage, store, splits, segmenter.spec, device, features=features)
-        place = folder / STAGES / title
-        place.mkdir(parents=True)
+        place.mkdir(parents=True, exist_ok=True)
         write_text(place / RECIPE, as_yaml(stage))
         _print_lines(
             [
@@ -269,22 +290,21 @@ def _train_stages(
         )
         validated = bool(data.splits.validation)
         stops = stopping_rules(stage, segmenter, None, device=device, validated=validated)
-        keep = partial(write_folder, place / MODEL, segmenter.save)
         training = train(
             stage,
             data,
             segmenter,
             features=features,
             stops=stops,
-            keep=keep,
+            keep=partial(write_folder, place / MODEL, segmenter.save),
             folder=place,
+            run_folder=folder,
             device=device,
             name=name,
             console=console,
         )
-        keep()
         console.print(f"stage {title} trained in {training}", highlight=False)
-    return segmenter.at_input_size(size)
+    return as_computed(recipe, segmenter.at_input_size(size))
 
 
 def _with_largest_batch(
@@ -310,6 +330,26 @@ def _begin_folder(output: Path, name: str, recipe: Recipe, splits: Splits) -> Pa
     write_text(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
     write_text(folder / SPLITS, json.dumps(asdict(splits), indent=2) + "\n")
     return folder
+
+
+def _go_on(folder: Path, recipe: Recipe, splits: Splits) -> None:
+    """Make a run's folder ready to go on with.
+
+    Raises:
+        RunError: the data are split differently now.
+    """
+    saved = read_splits(folder)
+    for part in ("train", "validation", "test"):
+        if set(getattr(saved, part)) != set(getattr(splits, part)):
+            raise RunError(
+                f"{folder / SPLITS}: the data have changed since this run began, the {part} groups are others; put "
+                "them back, or fit again"
+            )
+    write_text(folder / RECIPE, as_yaml(recipe))  # tracking and evaluation may be other than before
+    for place in (folder, *(folder / STAGES).glob("*")):
+        if not (place / TRAINING).is_file():
+            for kept in (MODEL, ADAPTER):  # of a training that somebody has stopped in the middle
+                shutil.rmtree(place / kept, ignore_errors=True)
 
 
 def _print_lines(lines: list[tuple[str, str]], console: Console) -> None:

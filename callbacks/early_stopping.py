@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 
 import lightning
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 
+from adapt.callbacks.checkpoints import VALIDATION, Checkpoints
 from adapt.wording import counted
 
-VALIDATION = "val/miou"
 GENERAL = "val/general_miou"
 
 
@@ -44,16 +44,16 @@ class StopForgetting(Callback):
             self.stopped_at = now
             trainer.should_stop = True
             for checkpoint in trainer.checkpoint_callbacks:
-                if isinstance(checkpoint, ModelCheckpoint) and checkpoint.monitor is not None:
-                    checkpoint.save_top_k = 0  # however good on the domain, these weights are not the best
+                if isinstance(checkpoint, Checkpoints):
+                    checkpoint.refuse_best()
 
     def state_dict(self) -> dict[str, float | None]:
         """What a checkpoint keeps."""
-        return {"untouched": self.untouched}
+        return {"untouched": self.untouched, "stopped_at": self.stopped_at}
 
     def load_state_dict(self, state_dict: dict[str, float | None]) -> None:
         """What a resumed run knows."""
-        self.untouched = state_dict["untouched"]
+        self.untouched, self.stopped_at = state_dict["untouched"], state_dict["stopped_at"]
 
     def _in_eval_mode(self, module: lightning.LightningModule) -> float:
         training = [part for part in module.modules() if part.training]

@@ -1,5 +1,6 @@
 """Pictures of the same validation objects every few epochs: one sees what the model learns, and when it stops to."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,7 @@ class EpochGalleries(Callback):
         if epoch % self._every or not trainer.is_global_zero:
             return
         folder = self._folder / f"epoch_{epoch:04d}"
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed before it had saved this epoch
         folder.mkdir(parents=True)
         training = [(module, module.training) for module in pl_module.modules()]
         pl_module.eval()

@@ -63,16 +63,37 @@ def epoch_rows(lines: list[dict[str, float]]) -> list[dict[str, float]]:
     return list(epochs.values())
 
 
+def drop_lines_after(path: Path, *, steps: int, epochs: int) -> None:
+    """Cut a file of lines to those that were logged before a checkpoint; what came after it comes again.
+
+    Args:
+        path: of lines in JSON, each with `step` and `epoch`; may be missing.
+        steps: that were done.
+        epochs: that were done, validation included.
+    """
+    if path.is_file():
+        kept = [line for line in read_lines(path) if not _comes_again(line, steps=steps, epochs=epochs)]
+        write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+
+
+def _comes_again(line: dict[str, float], *, steps: int, epochs: int) -> bool:
+    of_epoch = any(name.startswith("val/") or name.endswith("_epoch") for name in line)
+    return line["step"] >= steps or (of_epoch and line["epoch"] >= epochs)
+
+
 def _number(value: float) -> float | None:
     """A value as JSON can hold it: NaN and infinity are null."""
     return float(value) if math.isfinite(value) else None
 
 
 def read_metrics(folder: Path) -> list[dict[str, float]]:
-    """The lines of `metrics.jsonl`, whole ones only; none if there is no file."""
+    """The lines of `metrics.jsonl`; none if there is no file."""
     path = folder / JSONL
-    if not path.is_file():
-        return []
+    return read_lines(path) if path.is_file() else []
+
+
+def read_lines(path: Path) -> list[dict[str, float]]:
+    """The lines of a file of JSON lines, whole ones only."""
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:

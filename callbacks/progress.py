@@ -21,6 +21,7 @@ class TrainingProgress(Callback):
     def __init__(self, console: Console, throughput: Throughput) -> None:
         self._console, self._throughput = console, throughput
         self._begun = 0.0
+        self._from: float | None = None
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -37,8 +38,7 @@ class TrainingProgress(Callback):
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """A new epoch begins at the left."""
-        title = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-        self._bar.reset(self._task, total=trainer.num_training_batches, description=title, note="")
+        self._bar.reset(self._task, total=trainer.num_training_batches, description=_title(trainer), note="")
 
     def on_train_batch_end(
         self,
@@ -48,10 +48,13 @@ class TrainingProgress(Callback):
         batch: Batch,
         batch_idx: int,
     ) -> None:
-        """One batch further."""
-        done = trainer.current_epoch + (batch_idx + 1) / max(1, trainer.num_training_batches)
+        """One batch further; a resumed run may begin anywhere."""
+        batches = max(1, trainer.num_training_batches)
+        if self._from is None:
+            self._from = trainer.current_epoch + batch_idx / batches
+        done = trainer.current_epoch + (batch_idx + 1) / batches
         note = f"{self._throughput.samples_per_second:.1f} samples/s  {self._left(done, trainer)}"
-        self._bar.update(self._task, advance=1, note=note)
+        self._bar.update(self._task, description=_title(trainer), total=batches, completed=batch_idx + 1, note=note)
 
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Say what the machine is busy with."""
@@ -61,10 +64,9 @@ class TrainingProgress(Callback):
         """Print the line."""
         metrics = trainer.callback_metrics
         epoch = trainer.current_epoch + 1
-        parts = [
-            f"epoch {epoch}/{trainer.max_epochs}",
-            f"loss {float(metrics['train/loss_epoch']):.3f}",
-        ]
+        parts = [_title(trainer)]
+        if "train/loss_epoch" in metrics:  # resumed before a validation, an epoch has no step
+            parts.append(f"loss {float(metrics['train/loss_epoch']):.3f}")
         if "val/miou" in metrics:
             click, box = float(metrics["val/miou_one_click"]), float(metrics["val/miou_box"])
             parts.append(f"val mIoU: click {click:.3f}, box {box:.3f}")
@@ -85,7 +87,11 @@ class TrainingProgress(Callback):
     def _left(self, done: float, trainer: lightning.Trainer) -> str:
         """Time left after `done` epochs, in words; nothing at the end."""
         rest = (trainer.max_epochs or 0) - done
-        seconds = (time.perf_counter() - self._begun) / done * rest
-        if rest <= 0:
+        if rest <= 0 or self._from is None or done <= self._from:
             return ""
+        seconds = (time.perf_counter() - self._begun) / (done - self._from) * rest
         return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
+
+
+def _title(trainer: lightning.Trainer) -> str:
+    return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"

@@ -4,6 +4,7 @@ import importlib.util
 import netrc
 import os
 import socket
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from adapt.errors import RecipeError
+from adapt.files import write_text
 from adapt.recipe import WandbSettings
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 PROBE_SECONDS, INIT_SECONDS, FINISH_SECONDS = 2.0, 5.0, 5.0
 """Together they stay below the 15 s that tracking may cost."""
+RUN_ID = "wandb_id.txt"
 DEFAULT_SERVER = "https://api.wandb.ai"
 
 
@@ -47,12 +50,13 @@ def wandb_logger(
 
     reason = None if settings.offline else _why_offline()
     offline = settings.offline or reason is not None
+    number = _run_id(folder)
     try:
-        run = _init(settings, name, folder, config, offline=offline)
+        run = _init(settings, name, folder, config, number, offline=offline)
     except wandb.errors.Error as error:
         reason = str(error).strip().splitlines()[0]
         wandb.teardown()
-        run = _init(settings, name, folder, config, offline=True)
+        run = _init(settings, name, folder, config, number, offline=True)
     if reason is not None:
         console.print(
             f"[yellow]warning:[/] W&B is offline ({escape(reason)}); training goes on.", highlight=False, soft_wrap=True
@@ -80,7 +84,17 @@ def _print_sync_line(run: "wandb.Run", console: Console) -> None:
     )
 
 
-def _init(settings: WandbSettings, name: str, folder: Path, config: dict[str, object], *, offline: bool) -> "wandb.Run":
+def _run_id(folder: Path) -> str:
+    """Of the W&B run of a folder: a training that is resumed there goes on under the id that it began with."""
+    file = folder / RUN_ID
+    if not file.is_file():
+        write_text(file, uuid.uuid4().hex[:12] + "\n")
+    return file.read_text(encoding="utf-8").strip()
+
+
+def _init(
+    settings: WandbSettings, name: str, folder: Path, config: dict[str, object], number: str, *, offline: bool
+) -> "wandb.Run":
     import wandb
 
     return wandb.init(
@@ -89,6 +103,8 @@ def _init(settings: WandbSettings, name: str, folder: Path, config: dict[str, ob
         name=name,
         dir=str(folder),
         config=config,
+        id=number,
+        resume=None if offline else "allow",  # offline, the id alone joins what `wandb sync` uploads
         mode="offline" if offline else "online",
         settings=wandb.Settings(
             init_timeout=INIT_SECONDS,

@@ -18,6 +18,7 @@ from adapt.frames import Frame, image_to_model_frame, masks_to_model_frame
 from adapt.recipe import TrainerSettings
 from adapt.samples import Batch, Cached, Sample, sample_key, with_objects
 from adapt.segmenters import SegmenterSpec
+from adapt.signals import leave_signals_to_the_main_process
 
 Key = tuple[int, int]
 """(epoch, row of the store): everything random about an item derives from it and the seed."""
@@ -42,8 +43,10 @@ def dealt(order: Sequence[int], *, process: int, processes: int) -> list[int]:
 class EpochSampler(Sampler[Key]):
     """Rows of a split as (epoch, row) keys, in an order that seed and epoch decide, dealt out to the processes."""
 
-    def __init__(self, rows: Sequence[int], *, seed: int, shuffle: bool) -> None:
-        self._rows, self._seed, self.shuffle, self._epoch = list(rows), seed, shuffle, 0
+    def __init__(self, rows: Sequence[int], *, seed: int, shuffle: bool, start: tuple[int, int] = (0, 0)) -> None:
+        """Go on from an epoch, of which a process has had so many rows already."""
+        self._rows, self._seed, self.shuffle = list(rows), seed, shuffle
+        self._start, self._epoch = start, start[0]
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this at the start of each epoch."""
@@ -56,7 +59,8 @@ class EpochSampler(Sampler[Key]):
         if not self.shuffle:
             return iter([(0, row) for row in self._own(self._rows)])
         order = np.random.default_rng([self._seed, self._epoch]).permutation(self._rows).tolist()
-        return iter([(self._epoch, row) for row in self._own(order)])
+        begun, done = self._start
+        return iter([(self._epoch, row) for row in self._own(order)[done if self._epoch == begun else 0 :]])
 
     def _own(self, order: Sequence[int]) -> list[int]:
         """Of this process, as torch.distributed knows it by then; the sampler may be older than the processes."""
@@ -198,6 +202,11 @@ class SegmentationDataModule(lightning.LightningDataModule):
         self._pin_memory, self._redraw, self._features = pin_memory, redraw, features
         self.store, self.splits = store, splits
         self._spec, self._augmentation, self._settings, self._seed = spec, augmentation, settings, seed
+        self._start = (0, 0)
+
+    def resume_at(self, epoch: int, *, batches: int) -> None:
+        """Begin training at an epoch, of which so many batches are done."""
+        self._start = (epoch, batches * self._settings.batch_size)
 
     def rows(self, groups: Sequence[str]) -> list[int]:
         """Rows of the store that belong to some groups."""
@@ -228,8 +237,10 @@ class SegmentationDataModule(lightning.LightningDataModule):
                 features=self._features,
             ),
             batch_size=settings.batch_size,
-            sampler=EpochSampler(rows, seed=self._seed, shuffle=train),
+            sampler=EpochSampler(rows, seed=self._seed, shuffle=train, start=self._start if train else (0, 0)),
             num_workers=settings.workers,
+            timeout=settings.loader_timeout if settings.workers else 0,
+            worker_init_fn=leave_signals_to_the_main_process,
             collate_fn=collate,
             pin_memory=self._pin_memory,
             persistent_workers=settings.workers > 0,

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 
 from adapt import __version__
-from adapt.errors import AdaptError
+from adapt.errors import AdaptError, StoppedError
 
 COMMANDS = {
     "fit": "fine-tune on a recipe's data, then compare with the untouched model",
@@ -22,6 +22,7 @@ COMMANDS = {
 EPILOG = """examples:
   adapt fit --recipe quickstart
   adapt fit --recipe medical_ct.yaml data.root=/scans
+  adapt fit --resume runs/medical_ct/2026-01-31_09-30-00
   adapt data check --recipe medical_ct.yaml data.root=/scans
   adapt evaluate runs/medical_ct/2026-01-31_09-30-00
   adapt compare runs/medical_ct/2026-01-31_09-30-00 runs/medical_ct/2026-02-01_18-00-00
@@ -55,7 +56,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command.
 
     Returns:
-        The exit code: 0 done, 1 an error to mend, 2 a wrong recipe or call, 130 interrupted; or what the command
+        The exit code: 0 done, 1 an error to mend, 2 a wrong recipe or call, 130 interrupted, 128 and the
+        number of the signal that stopped a training; or what the command
         itself returns, if it does (`data check`).
     """
     parser = _parser()
@@ -67,6 +69,9 @@ def main(arguments: Sequence[str]) -> int:
     try:
         code: int | None = importlib.import_module(f"adapt.cli.{options.command}").run(options)
         sys.stdout.flush()  # so that a reader that left is noticed here, not at exit
+    except StoppedError as stopped:
+        print(f"adapt: {stopped}", file=sys.stderr)
+        return stopped.exit_code
     except AdaptError as error:
         if options.debug:
             traceback.print_exc()

@@ -1,13 +1,23 @@
 """`adapt fit`: the main job. Fine-tune, compare with the untouched model, write the report."""
 
 import argparse
+from pathlib import Path
 
 from adapt.cli.resolve import add_recipe_arguments, print_config, recipe_of
+from adapt.errors import RecipeError
+
+AUTO = "auto"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `adapt fit`."""
-    add_recipe_arguments(parser, required=True)
+    add_recipe_arguments(parser, required=False)
+    parser.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="go on with a run that was stopped, given by its folder; auto, with --recipe: with the newest one of this "
+        "recipe that has not finished, or begin one",
+    )
     parser.add_argument(
         "--dry-run", action="store_true", help="read the data and the model, show the plan; train nothing, write no run"
     )
@@ -18,7 +28,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Check the recipe, then fit."""
-    name, recipe = recipe_of(options)
+    if (options.recipe is None) == (options.resume in (None, AUTO)):
+        raise RecipeError(
+            "fit takes --recipe NAME, or --resume RUN for a run that was stopped, which has a recipe; or both, as in "
+            "--recipe NAME --resume auto"
+        )
+    from adapt.resuming import newest_unfinished, recipe_of_run
+
+    run_folder: Path | None = None
+    if options.recipe is None:
+        run_folder = Path(options.resume)
+        name, recipe = recipe_of_run(run_folder, options.overrides)
+    else:
+        name, recipe = recipe_of(options)
+        if options.resume == AUTO:
+            run_folder = newest_unfinished(recipe, name=name)
     if options.print_config:
         print_config(recipe)
         return
@@ -27,4 +51,4 @@ def run(options: argparse.Namespace) -> None:
     if options.dry_run:
         workflow.plan(recipe, auto_batch=options.auto_batch)
     else:
-        workflow.fit(recipe, name=name, auto_batch=options.auto_batch)
+        workflow.fit(recipe, name=name, run_folder=run_folder, auto_batch=options.auto_batch)

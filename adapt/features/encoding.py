@@ -30,7 +30,7 @@ def frozen_part(
         return segmenter.encode_prefix(images, boundary=boundary)
     if bool(cached.found.all()):
         return tuple(value.float() for value in cached.hidden)
-    fresh = cache.rounded(segmenter.encode_prefix(images, boundary=boundary))
+    fresh = cache.rounded(_alone(segmenter, images, boundary=boundary))
     missing = ~cached.found
     cache.write(tuple(key for key, found in zip(cached.keys, cached.found, strict=True) if not found), fresh)
     if bool(missing.all()):
@@ -39,6 +39,18 @@ def frozen_part(
         _merged(known.float(), new, cached.found.to(new.device))
         for known, new in zip(cached.hidden, fresh, strict=True)
     )
+
+
+def _alone(segmenter: PromptableSegmenter, images: Tensor, *, boundary: int) -> Hidden:
+    """What the first stages make of images; on a CPU one at a time, which costs little there.
+
+    In a batch the last bits of an image depend on how many others there are. Alone an entry is the same whoever made it
+    and whenever, so a run that was stopped goes on to the same bits whatever was written before.
+    """
+    if images.device.type != "cpu":
+        return segmenter.encode_prefix(images, boundary=boundary)
+    parts = [segmenter.encode_prefix(image[None], boundary=boundary) for image in images]
+    return tuple(torch.cat(values) for values in zip(*parts, strict=True))
 
 
 def _merged(known: Tensor, fresh: Tensor, found: Tensor) -> Tensor:

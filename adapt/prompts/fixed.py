@@ -87,5 +87,6 @@ def _deepest(mask: Mask) -> tuple[float, tuple[int, int]]:
     # cut to the mask and padded by one background pixel, its distances to the background are the same
     padded = np.pad(pixels[top : top + height, left : left + width], 1)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distance = np.round(distance, 3)  # equal distances differ in their last bits, and not always in the same ones
     row, column = divmod(int(distance.argmax()), width + 2)
     return float(distance[row, column]), (left + column - 1, top + row - 1)

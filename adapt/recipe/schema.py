@@ -209,6 +209,21 @@ class TrainerSettings(Settings):
         "what they made: less memory, more time.",
     )
     gradient_clip: float = Field(1.0, ge=0, description="Largest norm of the gradient; 0 switches clipping off.")
+    checkpoint_minutes: float = Field(
+        10.0, ge=0, description="Minutes between checkpoints inside an epoch; each epoch ends with one in any case."
+    )
+    on_bad_loss: Literal["stop", "skip"] = Field(
+        "stop",
+        description="When a loss or its gradient is NaN or infinite: stop before the weights take it up, or skip the "
+        "step. The samples are written to bad_batches.jsonl.",
+    )
+    loss_spike: float = Field(
+        10.0, ge=0, description="A loss this many times the median of the last 50 is a spike, and named; 0: none is."
+    )
+    on_loss_spike: Literal["warn", "skip"] = Field("warn", description="Train on a spike as on any step, or skip it.")
+    loader_timeout: int = Field(
+        120, ge=0, description="Seconds to wait for a batch of the workers before training ends; 0: for ever."
+    )
     stop_patience: int = Field(
         0, ge=0, description="Stop when the validation mIoU has not risen for so many epochs; 0: train to the end."
     )

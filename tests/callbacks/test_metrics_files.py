@@ -4,7 +4,7 @@ import csv
 import json
 from pathlib import Path
 
-from adapt.callbacks.metrics_files import MetricsFiles, read_metrics
+from adapt.callbacks.metrics_files import MetricsFiles, drop_lines_after, read_metrics
 
 
 def test_lines_are_there_before_the_run_ends_and_a_row_an_epoch_after(tmp_path: Path) -> None:
@@ -43,3 +43,26 @@ def test_a_line_that_a_killed_run_left_half_written_is_passed_over(tmp_path: Pat
 
 def test_no_file_is_no_metrics(tmp_path: Path) -> None:
     assert read_metrics(tmp_path) == []
+
+
+def test_what_came_after_a_checkpoint_is_dropped_since_it_comes_again(tmp_path: Path) -> None:
+    files = MetricsFiles(tmp_path)
+    for step, name, epoch in (
+        (9, "train/loss_step", 0),
+        (10, "val/miou", 0),
+        (10, "train/loss_epoch", 0),
+        (19, "train/loss_step", 1),
+        (21, "val/miou", 1),
+    ):
+        files.log_metrics({name: 1.0, "epoch": epoch}, step=step)
+
+    def left(*, steps: int, epochs: int) -> list[float]:
+        drop_lines_after(tmp_path / "metrics.jsonl", steps=steps, epochs=epochs)
+        return [line["step"] for line in read_metrics(tmp_path)]
+
+    assert left(steps=22, epochs=2) == [9, 10, 10, 19, 21]
+    assert left(steps=22, epochs=1) == [9, 10, 10, 19]  # the validation of the second epoch comes again
+    assert left(steps=15, epochs=1) == [9, 10, 10]
+    assert left(steps=11, epochs=0) == [9]
+    drop_lines_after(tmp_path / "none.jsonl", steps=0, epochs=0)
+    assert not (tmp_path / "none.jsonl").exists()

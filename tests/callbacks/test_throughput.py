@@ -39,3 +39,18 @@ def test_share_of_waiting_and_samples_a_second(monkeypatch: pytest.MonkeyPatch) 
 def test_without_a_step_there_is_no_speed() -> None:
     assert Throughput().samples_per_second == 0.0
     assert Throughput().wait_share == 0.0
+
+
+def test_a_resumed_run_goes_on_counting(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = {"now": 100.0}
+    monkeypatch.setattr(module.time, "perf_counter", lambda: clock["now"])
+    first, second = Throughput(), Throughput()
+    nothing: Any = None
+    first.on_train_start(nothing, nothing)
+    clock["now"] += 7.0
+    first.samples, first.step_seconds, first.wait_seconds = 12, 5.0, 1.0
+    second.load_state_dict(first.state_dict())
+    assert (second.seconds, second.samples_per_second, second.wait_share) == (7.0, 2.0, 1 / 6)
+    second.on_train_start(nothing, nothing)
+    clock["now"] += 3.0
+    assert second.seconds == 10.0

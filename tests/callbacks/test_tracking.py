@@ -156,3 +156,14 @@ def test_tensorboard_writes_its_files(tmp_path: Path) -> None:
     logger.log_metrics({"train/loss": 1.0}, step=1)
     logger.finalize("success")
     assert list((tmp_path / "tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_a_resumed_run_goes_on_under_its_id(tmp_path: Path, console: Console) -> None:
+    ids = []
+    for folder in (tmp_path / "a", tmp_path / "a", tmp_path / "b"):
+        folder.mkdir(exist_ok=True)
+        _, run = wandb_logger(WandbSettings(offline=True), name="x", folder=folder, config={}, console=console)
+        ids.append(run.id)
+        run.finish()
+    assert ids[0] == ids[1] != ids[2]
+    assert len(list((tmp_path / "a" / "wandb").glob(f"offline-run-*-{ids[0]}"))) >= 1

@@ -45,6 +45,24 @@ def test_nothing_is_dealt_out_of_nothing() -> None:
     assert dealt([], process=1, processes=2) == []
 
 
+@given(
+    rows=st.lists(st.integers(0, 99), min_size=1, max_size=20, unique=True),
+    epoch=st.integers(0, 3),
+    done=st.integers(0, 20),
+)
+def test_a_sampler_that_goes_on_gives_what_is_left_of_its_epoch_and_then_whole_ones(
+    rows: list[int], epoch: int, done: int
+) -> None:
+    whole, resumed = (EpochSampler(rows, seed=5, shuffle=True, start=at) for at in ((0, 0), (epoch, done)))
+    whole.set_epoch(epoch)
+    assert list(resumed) == list(whole)[done:]  # workers ask before the epoch is set
+    for later in (epoch, epoch + 1):
+        for sampler in (whole, resumed):
+            sampler.set_epoch(later)
+        assert list(resumed) == list(whole)[done if later == epoch else 0 :]
+    assert len(resumed) == len(rows)
+
+
 class Rows(Dataset[Batch]):
     def __getitem__(self, key: Key) -> Batch:
         return one_image(make_batch(OBJECTS), key[1], OBJECTS[key[1]])
