@@ -93,7 +93,7 @@ class AdaptTask(lightning.LightningModule):
         )
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """What is drawn inside the model (dropout) derives from the place of the batch: a resumed run draws the same."""
+        """What is drawn inside the model (dropout) derives from the batch's place: a resumed run draws the same."""
         torch.manual_seed(
             batch_seed(self.simulation.seed, epoch=self.current_epoch, batch=batch_idx, process=self.global_rank)
         )
