@@ -15,11 +15,13 @@ from test_task import PLAIN, SINGLE, make_batch, one_image, simulation
 from torch import Tensor
 
 from adapt.callbacks.averaging import RAW, AveragedWeights
-from adapt.callbacks.checkpoints import AtomicCheckpointIO
+from adapt.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
+from adapt.callbacks.kept import kept_checkpoints
 from adapt.datamodules.base import collate
 from adapt.prompts import Session
 from adapt.samples import Batch
 from adapt.segmenters import PromptableSegmenter, load_segmenter
+from adapt.signals import Signals
 from adapt.task import AdaptTask
 from adapt.tuning import trainable_names, tune_decoder
 
@@ -88,6 +90,8 @@ def fit(
     session: Session = SINGLE,
     precision: str = "32-true",
     resume: Path | None = None,
+    kept: Path | None = None,
+    minutes: float = 1000,
 ) -> tuple[AdaptTask, lightning.Trainer]:
     task = AdaptTask(
         segmenter,
@@ -105,11 +109,14 @@ def fit(
         max_epochs=epochs,
         accumulate_grad_batches=accumulate,
         gradient_clip_val=clip or None,
-        callbacks=list(callbacks),
+        callbacks=[
+            *callbacks,
+            *([] if kept is None else [Checkpoints(kept, minutes=minutes, data="", signals=Signals())]),
+        ],
         plugins=[AtomicCheckpointIO()],
         default_root_dir=tmp_path,
         logger=False,
-        enable_checkpointing=False,
+        enable_checkpointing=kept is not None,
         num_sanity_val_steps=0,
         limit_val_batches=1.0 if validate else 0,
         enable_progress_bar=False,
@@ -195,9 +202,11 @@ def test_a_checkpoint_has_both_and_a_resumed_run_goes_on_with_both(
 ) -> None:
     whole, first, rest = Weights(), Weights(), Weights()
     straight, _ = fit(copy.deepcopy(untouched), IMAGES[:2], tmp_path, callbacks=[AveragedWeights(0.9), whole], epochs=2)
-    task, trainer = fit(copy.deepcopy(untouched), IMAGES[:2], tmp_path, callbacks=[AveragedWeights(0.9), first])
-    trainer.save_checkpoint(tmp_path / "half.ckpt")
-    saved = torch.load(tmp_path / "half.ckpt", weights_only=True)
+    task, _ = fit(
+        copy.deepcopy(untouched), IMAGES[:2], tmp_path, callbacks=[AveragedWeights(0.9), first], kept=tmp_path / "kept"
+    )
+    (half,) = kept_checkpoints(tmp_path / "kept", tell=pytest.fail)
+    saved = AtomicCheckpointIO().load_checkpoint(half.path)
     names = {f"segmenter.{name}" for name in trainable_names(task.segmenter)}
     assert set(saved["state_dict"]) == set(saved[RAW]) == names
     kept = {name: torch.cat([values.flatten() for values in saved[name].values()]) for name in ("state_dict", RAW)}
@@ -209,7 +218,23 @@ def test_a_checkpoint_has_both_and_a_resumed_run_goes_on_with_both(
         tmp_path,
         callbacks=[AveragedWeights(0.9), rest],
         epochs=2,
-        resume=tmp_path / "half.ckpt",
+        resume=half.path,
+        kept=tmp_path / "again",
     )
     assert all(torch.equal(one, two) for one, two in zip(whole.after[2:], rest.after, strict=True))
     assert torch.equal(flat(again), flat(straight))
+
+
+def test_a_checkpoint_is_never_written_inside_a_step_of_several_batches(
+    tiny: PromptableSegmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    save = AtomicCheckpointIO.save_checkpoint
+
+    def noted(self: AtomicCheckpointIO, checkpoint: dict[str, Any], path: Path, storage_options: object = None) -> None:
+        written.append(Path(path).stem)
+        save(self, checkpoint, path)
+
+    monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", noted)
+    fit(tiny, [*IMAGES, IMAGES[0]], tmp_path, accumulate=2, kept=tmp_path / "kept", minutes=0)
+    assert written == ["epoch_00000_batch_000002", "epoch_00000_batch_000004", "epoch_00001_batch_000000"]
