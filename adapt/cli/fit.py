@@ -33,6 +33,11 @@ def run(options: argparse.Namespace) -> None:
             "fit takes --recipe NAME, or --resume RUN for a run that was stopped, which has a recipe; or both, as in "
             "--recipe NAME --resume auto"
         )
+    if options.auto_batch and options.resume is not None:
+        raise RecipeError(
+            "--auto-batch finds a batch size for a run that begins, and one that goes on keeps its own; leave out "
+            "--auto-batch or --resume, or set trainer.batch_size in the recipe"
+        )
     from adapt.resuming import newest_unfinished, recipe_of_run
 
     run_folder: Path | None = None

@@ -194,6 +194,11 @@ def test_fit_takes_a_recipe_or_a_run(arguments: list[str], capsys: pytest.Captur
     assert "fit takes --recipe NAME, or --resume RUN" in capsys.readouterr().err
 
 
+def test_a_run_that_goes_on_keeps_its_batch_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--resume", str(tmp_path), "--auto-batch"]) == 2
+    assert "one that goes on keeps its own" in capsys.readouterr().err
+
+
 def test_a_folder_that_is_no_run_cannot_be_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "--resume", str(tmp_path)]) == 1
     assert "it has no recipe.yaml" in capsys.readouterr().err
