@@ -15,7 +15,7 @@ TINY_NOTE = "pretrained on synthetic images only: for trying the tool, not for r
 FOLDER = Path(__file__).parent / "tiny_weights"
 FILES = {
     "config.json": "4ad42961521970ed36f9b188ddc877c396ee4bfc7ac1c7d9cd49d47f0f9b9a06",
-    "model.safetensors": "217295799d316c024aef65b00f3f303f65d290f624b9462a34614e57ced607d2",
+    "model.safetensors": "fb617a15e59831331605a0555b6cf6ede0f799adcd9345bbf81bfccbe571b290",
 }
 """File to its sha256, which is checked before it is read."""
 IMAGE_SIZE = 256
