@@ -1,5 +1,6 @@
 """NRRD and MetaImage volumes (`.nrrd`, `.mha`) by SimpleITK, and what DICOM shares with them."""
 
+import locale
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,13 +22,18 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 @contextmanager
 def quiet_itk() -> Iterator[None]:
-    """ITK writes its warnings to stderr; what matters of them is an error here."""
-    warned = sitk.ProcessObject.GetGlobalWarningDisplay()
+    """ITK as a guest: its warnings stay off stderr, and the locale stays what it was.
+
+    What matters of the warnings is an error here. DICOM read or written sets the locale of the process to C, in which
+    text without a named encoding is taken for ASCII: files that others open, and what torch's compiler prints.
+    """
+    warned, place = sitk.ProcessObject.GetGlobalWarningDisplay(), locale.setlocale(locale.LC_CTYPE)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         yield
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(warned)
+        locale.setlocale(locale.LC_CTYPE, place)
 
 
 def reason(error: RuntimeError) -> str:

@@ -14,6 +14,7 @@ import SimpleITK as sitk
 
 from adapt.datamodules.generated.ct import LABELS, SPACING, draw_patient
 from adapt.formats import read_dicom_series, write_nifti
+from adapt.formats.itk import quiet_itk
 
 PATIENTS = 4
 DICOM_LABELS = {**LABELS, "cyst": 5}
@@ -90,7 +91,8 @@ def write_series(folder: Path, voxels: npt.NDArray[np.int16], *, name: str) -> N
         for key, value in tags.items():
             image.SetMetaData(key, value)
         writer.SetFileName(str(folder / f"{number:03d}.dcm"))
-        writer.Execute(image)
+        with quiet_itk():
+            writer.Execute(image)
 
 
 def _uid(name: str) -> str:

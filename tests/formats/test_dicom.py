@@ -1,6 +1,7 @@
 """DICOM series come in Hounsfield units and in the patient's orientation; broken ones are refused."""
 
 import json
+import locale
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import SimpleITK as sitk
 
 from adapt.errors import DataError
 from adapt.formats import read_dicom_series, read_nifti, same_geometry
+from adapt.formats.itk import quiet_itk
 
 Array = npt.NDArray[Any]
 
@@ -61,7 +63,8 @@ def _write_series(
         for key, value in tags.items():
             image.SetMetaData(key, value)
         writer.SetFileName(str(folder / f"{prefix}_{index:03d}.dcm"))
-        writer.Execute(image)
+        with quiet_itk():
+            writer.Execute(image)
     return folder
 
 
@@ -82,6 +85,17 @@ def test_voxels_are_hounsfield_units_in_reading_order(tmp_path: Path) -> None:
     assert volume.spacing == pytest.approx(SPACING)
     # The first voxel lies at the position of the first slice; RAS has x and y the other way round.
     np.testing.assert_allclose(volume.affine[:3, 3], [30.0, 40.0, 100.0])
+
+
+def test_reading_leaves_the_locale_as_it_was(tmp_path: Path) -> None:
+    folder = _write_series(tmp_path / "ct")
+    before = locale.setlocale(locale.LC_CTYPE)
+    try:
+        locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
+        read_dicom_series(folder)
+        assert locale.setlocale(locale.LC_CTYPE) == "C.UTF-8"
+    finally:
+        locale.setlocale(locale.LC_CTYPE, before)
 
 
 def test_files_store_the_values_without_the_intercept(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """The compiled encoder: the same features and gradients; without a compiler one clear error."""
 
 import copy
+import locale
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,7 +40,17 @@ def run(segmenter: PromptableSegmenter, images: torch.Tensor) -> tuple[torch.Ten
     return features.detach(), torch.cat([parameter.grad.flatten() for parameter in parameters])  # type: ignore[union-attr]
 
 
+@pytest.fixture
+def utf8() -> Iterator[None]:
+    """Torch reads what the compiler says in the locale's encoding, which another test may have left at ASCII."""
+    before = locale.setlocale(locale.LC_CTYPE)
+    locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
+    yield
+    locale.setlocale(locale.LC_CTYPE, before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("utf8")
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore")  # torch's compiler warns of itself
 def test_a_compiled_encoder_gives_the_same_features_and_gradients(
