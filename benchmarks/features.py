@@ -40,7 +40,7 @@ SINGLE = ["prompts.corrections=0", "prompts.idle_rounds=0"]
 MODES = {
     "decoder, single prompts": ["tuning.mode=decoder", *SINGLE],
     "decoder, sessions of 11 rounds": ["tuning.mode=decoder"],
-    "LoRA in the last 3 blocks, single prompts": ["tuning.mode=lora", "tuning.last_blocks=3", *SINGLE],
+    "LoRA in the last 3 blocks, single prompts": ["tuning.mode=lora", "tuning.blocks=3", *SINGLE],
 }
 
 
