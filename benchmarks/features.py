@@ -142,10 +142,10 @@ def main() -> None:
     options = parser.parse_args()
     table = Table("training", "without, s", "first epoch, s", "of without", "later, s", "times faster")
     with tempfile.TemporaryDirectory() as folder:
-        for title, choices in MODES.items():
+        for number, (title, choices) in enumerate(MODES.items()):
             of_all = [*choices, f"trainer.objects_per_image={options.objects}", *options.overrides]
             without, empty, full = measure(
-                options.model, of_all, images=options.images, steps=options.steps, cache=Path(folder)
+                options.model, of_all, images=options.images, steps=options.steps, cache=Path(folder) / str(number)
             )
             table.add_row(
                 title,
@@ -155,7 +155,7 @@ def main() -> None:
                 f"{full:.3f}",
                 f"{without / full:.1f}",
             )
-        share = read_share(Path(folder) / "features")
+        share = read_share(Path(folder))
     Console(width=120).print(table)
     print(f"read: {share:.0%} of a plain sequential read of the same files")
     print(f"{options.model}, {options.images} images of {options.objects} objects a step, {os.cpu_count()} cores,")
