@@ -13,6 +13,7 @@ from adapt.build import (
     make_segmenter,
     make_splits,
     make_store,
+    nothing_to_keep,
     open_features,
     pick_device,
     plan_training_features,
@@ -23,6 +24,7 @@ from adapt.errors import RecipeError
 from adapt.features import FeatureCache, frozen_part
 from adapt.recipe import Recipe
 from adapt.samples import Batch
+from adapt.segmenters import freeze_boundary
 
 Loaders = DataLoader[Batch] | list[DataLoader[Batch]]
 """One, or none."""
@@ -44,10 +46,8 @@ def warm(recipe: Recipe, console: Console) -> str:
     tune(recipe, segmenter)
     plan = plan_training_features(recipe, segmenter, store, splits)
     if plan is None:
-        raise RecipeError(
-            "there are no frozen features to keep: features.cache is false, or tuning.mode trains the encoder from its "
-            "first layer, or the images are drawn anew for each epoch"
-        )
+        reason = nothing_to_keep(recipe, freeze_boundary(segmenter.stages))
+        raise RecipeError(f"there are no frozen features to keep ({reason})")
     console.print(f"features    {plan}", highlight=False, soft_wrap=True)
     if not plan.views:
         raise RecipeError(plan.shortage)

@@ -135,6 +135,7 @@ def fit(recipe: Recipe, *, name: str, auto_batch: bool, run_folder: Path | None 
             if recipe.curriculum:
                 segmenter = _train_stages(recipe, segmenter, folder=folder, device=device, name=name, console=console)
                 tune(recipe, segmenter)
+                stops = stopping_rules(recipe, segmenter, general, device=device, validated=bool(splits.validation))
             features = open_features(recipe, segmenter, kept, precision=recipe.trainer.precision, console=console)
             training = train(
                 recipe,

@@ -163,12 +163,14 @@ def test_no_click_falls_into_the_padding() -> None:
 
 def test_a_session_in_bfloat16_feeds_its_masks_back(tiny: PromptableSegmenter) -> None:
     batch = make_batch()
-    # in later rounds a pixel that rounding has turned may be clicked on, or another than before
-    for session, apart in ((SINGLE, 0.02), (SHORT, 0.1)):
-        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-            losses, valid = losses_with_graph(tiny, batch, session=session)
-        assert torch.isfinite(losses.total).all()
-        with torch.no_grad():
-            expected, _ = losses_with_graph(tiny, batch, session=session)
-        both = [mean_over_objects(each.total, valid).item() for each in (losses, expected)]
-        assert both[0] == pytest.approx(both[1], rel=apart)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        losses, _ = losses_with_graph(tiny, batch, session=SHORT)
+    assert torch.isfinite(losses.total).all()
+    # a click on an error falls elsewhere where rounding has turned a pixel; one on the truth does not
+    session = replace(SHORT, truth_click_chance=1.0)
+    with torch.no_grad():
+        expected, valid = losses_with_graph(tiny, batch, session=session)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            losses, _ = losses_with_graph(tiny, batch, session=session)
+    both = [mean_over_objects(each.total, valid).item() for each in (losses, expected)]
+    assert both[0] == pytest.approx(both[1], rel=0.02)
