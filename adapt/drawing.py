@@ -10,6 +10,14 @@ MANY_CONTOURS = 20
 """A mask in more pieces gets thin outlines, or they would hide the image."""
 
 
+def distinct_colours(count: int) -> npt.NDArray[np.uint8]:
+    """(count, 3) RGB: neighbouring numbers lie far apart on the colour circle (golden angle)."""
+    hues = (np.arange(count) * 180 * 0.618) % 180
+    circle = np.stack((hues, np.full_like(hues, 200), np.full_like(hues, 255)), axis=-1).astype(np.uint8)
+    colours: npt.NDArray[np.uint8] = cv2.cvtColor(circle[None], cv2.COLOR_HSV2RGB)[0]
+    return colours
+
+
 def draw_mask(
     picture: npt.NDArray[np.uint8],
     mask: npt.NDArray[np.bool_],

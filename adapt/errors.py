@@ -36,14 +36,22 @@ class RunError(AdaptError):
     """A run folder that cannot be written, read or evaluated."""
 
 
+class ProcessLostError(RunError):
+    """Another process of the run has ended, or cannot be reached; what is left of this one would wait for it."""
+
+
 class StoppedError(AdaptError):
     """A training that a signal has ended, all of it saved; the exit code is the conventional one."""
 
-    def __init__(self, received: signal.Signals | None, advice: str = "") -> None:
-        """Say which signal (None: one that another process received), and what can be done now."""
-        self.received = received or signal.SIGTERM
+    def __init__(self, received: signal.Signals, advice: str = "") -> None:
+        """Say which signal, and what can be done now."""
+        self.received = received
         self.exit_code = SIGNALLED + self.received
         super().__init__(f"stopped by {self.received.name}, all is saved{advice and '; '}{advice}")
+
+
+class HubError(AdaptError):
+    """A repository of the Hub that cannot be reached, read or written as asked."""
 
 
 class ResultsError(AdaptError):

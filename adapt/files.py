@@ -1,8 +1,10 @@
-"""Write a file whole or not at all."""
+"""Write a file whole or not at all; and let one process at a time do something."""
 
+import contextlib
+import fcntl
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,6 +41,20 @@ def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, where they are missing.
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"{path} cannot be written ({error.strerror or error}); free space, or set output=/another/folder"
+        ) from None
+
+
 def permissions(mode: int) -> int:
     """What the user's umask leaves of a mode; temporary files and folders are private whatever it says."""
     mask = os.umask(0)
@@ -49,3 +65,22 @@ def permissions(mode: int) -> int:
 def write_text(path: Path, text: str) -> None:
     """`write_file` for UTF-8 text."""
     write_file(path, lambda file: file.write(text.encode()))
+
+
+@contextlib.contextmanager
+def in_turn(path: Path) -> Iterator[None]:
+    """Wait until no other process holds this lock, and hold it; the system frees it with the process that does.
+
+    It spares work that would be done twice, and nothing else: where a file system has no locks, none is waited for.
+
+    Args:
+        path: of the file to lock; it is made, with its folder, and stays.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        with contextlib.suppress(OSError):
+            fcntl.lockf(file, fcntl.LOCK_EX)
+        yield

@@ -25,6 +25,7 @@ class LossWeights:
         alpha, gamma: of the focal loss.
         iou_of_all: the IoU head learns from all candidates, not from the winner alone.
         iou_absolute: by the absolute error (L1), not the squared one.
+        presence: weight of the cross-entropy of the object score, of families that have one.
     """
 
     focal: float
@@ -35,6 +36,7 @@ class LossWeights:
     balanced: bool = False
     iou_of_all: bool = False
     iou_absolute: bool = False
+    presence: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +70,16 @@ class ObjectLosses:
     iou_error: Tensor
     iou: Tensor
     winner: Tensor
+
+    def logged(self) -> dict[str, Tensor]:
+        """Name to values, of which an epoch's mean is written down."""
+        return {
+            "loss": self.total,
+            "focal": self.focal.detach(),
+            "dice": self.dice.detach(),
+            "iou_error": self.iou_error.detach(),
+            "iou": self.iou,
+        }
 
 
 def _float32(values: Tensor) -> Tensor:
@@ -131,9 +143,12 @@ def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
     Returns:
         (...) float32 in 0..1; 0 for an empty prediction of an empty target.
     """
-    logits = _float32(logits)
-    targets = targets.to(logits.dtype).expand_as(logits)
-    probability = logits.sigmoid()
+    return soft_dice(_float32(logits).sigmoid(), targets)
+
+
+def soft_dice(probability: Tensor, targets: Tensor) -> Tensor:
+    """The same of probabilities (..., h, w) in 0..1."""
+    targets = targets.to(probability.dtype).expand_as(probability)
     overlap = (probability * targets).sum((-2, -1))
     total = probability.sum((-2, -1)) + targets.sum((-2, -1))
     return 1 - (2 * overlap + DICE_SMOOTHING) / (total + DICE_SMOOTHING)
@@ -154,8 +169,13 @@ def object_losses(
     *,
     weights: LossWeights,
     points: PointSites | None = None,
+    presence: Tensor | None = None,
+    present: Tensor | None = None,
 ) -> ObjectLosses:
     """Losses of each object, whose mask terms have a gradient only through its best candidate.
+
+    Where an object is not there, as in a frame that it has left, masks and their predicted IoU learn nothing, and the
+    object score does (SAM 2, appendix D.2.2); the IoU is then 1 if the score says so, and else 0.
 
     Args:
         logits: (B, N, M, h, w) of M candidates.
@@ -164,6 +184,8 @@ def object_losses(
         object_valid: (B, N) bool; what is False contributes neither value nor gradient.
         weights: see `LossWeights`.
         points: where focal and dice are taken; at every pixel without. The true IoU is always that of all pixels.
+        presence: (B, N) logits that there is an object at all; None if the model does not say.
+        present: (B, N) bool, whether there is; None if each is there.
     """
     at, wanted = (logits, targets) if points is None else (points.logits[..., None, :], points.targets[..., None, :])
     with torch.no_grad():
@@ -179,6 +201,16 @@ def object_losses(
     errors = errors.abs() if weights.iou_absolute else errors**2
     iou_error = errors.mean(-1) if weights.iou_of_all else errors.gather(2, pick).squeeze(2)
     total = weights.focal * focal + weights.dice * dice + weights.iou * iou_error
+    iou = ious.gather(2, pick).squeeze(2)
+    if present is not None:
+        assert presence is not None  # a family that follows objects says whether they are there
+        total, focal, dice, iou_error = (torch.where(present, v, 0.0) for v in (total, focal, dice, iou_error))
+        iou = torch.where(present, iou, (presence <= 0).float())
+    if presence is not None:  # with weight 0 too, so that all that trains has a gradient
+        score = _float32(presence)
+        total = total + weights.presence * functional.softplus(
+            -score if present is None else torch.where(present, -score, score)
+        )
 
     def valid_only(values: Tensor) -> Tensor:
         return torch.where(object_valid, values, 0.0)
@@ -188,14 +220,19 @@ def object_losses(
         focal=valid_only(focal),
         dice=valid_only(dice),
         iou_error=valid_only(iou_error),
-        iou=valid_only(ious.gather(2, pick).squeeze(2)),
+        iou=valid_only(iou),
         winner=winner,
     )
 
 
 def mean_over_objects(values: Tensor, object_valid: Tensor) -> Tensor:
     """Mean of per-object values over valid objects; every object of the batch weighs the same."""
-    return torch.where(object_valid, values, 0.0).sum() / object_valid.sum().clamp(min=1)
+    return sum_over_objects(values, object_valid) / object_valid.sum().clamp(min=1)
+
+
+def sum_over_objects(values: Tensor, object_valid: Tensor) -> Tensor:
+    """Sum of per-object values over valid objects."""
+    return torch.where(object_valid, values, 0.0).sum()
 
 
 def resize_targets(masks: Tensor, size: int) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from adapt.frames import Frame, logits_to_image_frame, to_image_frame, to_model_frame
 from adapt.metrics import dice_of_counts, iou_of_counts
+from adapt.metrics.pixels import count_pixels
 from adapt.prompts import (
     LARGEST_LOGIT,
     REFERENCE_SIZE,
@@ -49,6 +50,7 @@ class Truth:
         pixels: N areas.
         box_ious: N IoUs of the filled tight box: what a box is worth without a model.
         keys: (N,) int64, from which what is drawn for an object comes.
+        embeddings: (N, D) float32 of CLIP, of each object's category; None if nobody has asked.
     """
 
     masks: Tensor
@@ -57,6 +59,7 @@ class Truth:
     pixels: npt.NDArray[np.int64]
     box_ious: npt.NDArray[np.float64]
     keys: Tensor
+    embeddings: Tensor | None = None
 
 
 def truth_of(masks: npt.NDArray[np.bool_], key: int, device: torch.device) -> Truth:
@@ -69,7 +72,7 @@ def truth_of(masks: npt.NDArray[np.bool_], key: int, device: torch.device) -> Tr
     """
     of_objects = torch.from_numpy(masks)
     boxes = tight_boxes(of_objects)
-    pixels = _count(of_objects)
+    pixels = count_pixels(of_objects)
     box_areas = (boxes[:, 2:] - boxes[:, :2] + 1).prod(1).double().numpy()
     return Truth(
         masks=of_objects.to(device),
@@ -79,14 +82,6 @@ def truth_of(masks: npt.NDArray[np.bool_], key: int, device: torch.device) -> Tr
         box_ious=pixels / box_areas,
         keys=object_keys(draw_keys(torch.tensor([key]), seed=0, epoch=0), len(boxes))[0],
     )
-
-
-def _count(masks: Tensor) -> npt.NDArray[np.int64]:
-    """Pixels of (..., H, W) bool masks, as (...). On a CPU torch's sum takes thirty times as long as NumPy's count."""
-    if masks.device.type != "cpu":
-        return np.asarray(masks.sum((-2, -1)).cpu())
-    flat = masks.flatten(0, -3).numpy()
-    return np.array([np.count_nonzero(mask) for mask in flat], dtype=np.int64).reshape(masks.shape[:-2])
 
 
 @dataclass(frozen=True)
@@ -128,11 +123,18 @@ def _jittered_box(truth: Truth, part: slice, frame: Frame) -> Prompts:
     return replace(exact, boxes=boxes)
 
 
+def _by_text(truth: Truth, part: slice, frame: Frame) -> Prompts:
+    assert truth.embeddings is not None  # whoever asks by text has them
+    embeddings = truth.embeddings[None, part]
+    return Prompts(object_valid=torch.ones(1, embeddings.shape[1], dtype=torch.bool), embeddings=embeddings)
+
+
 PROTOCOLS = {
     "one_click": Protocol(_one_click, multimask=True),
     "box": Protocol(_box, multimask=False),
     "jittered_box": Protocol(_jittered_box, multimask=False),
     "clicks": Protocol(_one_click, multimask=True, corrects=True),
+    "text": Protocol(_by_text, multimask=False),
 }
 
 
@@ -175,7 +177,7 @@ def answers_of(
         Some of the objects, in their order, and their answers.
     """
     objects, height, width = truth.masks.shape
-    frame = Frame(height, width, model.spec.image_size)
+    frame = model.spec.frame(height, width)
     candidates = model.spec.candidates if how.multimask else 1
     chunk = max(1, CHUNK_PIXELS // (candidates * max(height * width, frame.size**2)))
     for start in range(0, objects, chunk):
@@ -201,7 +203,7 @@ def _answers(
     for turn in range(turns):
         predictions = model.decode(features, prompts, multimask=how.multimask and turn == 0)
         candidates = logits_to_image_frame(predictions.logits[0], frame) > 0
-        shared, areas = _count(candidates & wanted[:, None]), _count(candidates)
+        shared, areas = count_pixels(candidates & wanted[:, None]), count_pixels(candidates)
         ious = iou_of_counts(shared, areas, pixels)
         expected = predictions.iou[0].float().cpu().numpy()
         answer = expected.argmax(axis=1)

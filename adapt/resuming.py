@@ -1,11 +1,14 @@
 """Which run to go on with, and what of its recipe may be another."""
 
 from pathlib import Path
+from typing import Final
 
 from adapt.errors import AdaptError, RecipeError, RunError
 from adapt.recipe import Recipe, load_recipe
-from adapt.runs import RECIPE, REPORT
+from adapt.runs import RECIPE, REPORT, SPLITS
 
+AUTO: Final = "auto"
+"""In the place of a run: the newest one that has not finished."""
 HARMLESS = (
     "description",
     "output",
@@ -13,10 +16,13 @@ HARMLESS = (
     "tracking",
     "wandb",
     "evaluation",
+    "hub",
+    "demo",
     "features.limit_gb",
     "trainer.workers",
     "trainer.checkpoint_minutes",
     "trainer.loader_timeout",
+    "trainer.process_timeout",
     "trainer.on_bad_loss",
     "trainer.loss_spike",
     "trainer.on_loss_spike",
@@ -33,8 +39,9 @@ def recipe_of_run(run_folder: Path, overrides: list[str]) -> tuple[str, Recipe]:
         RecipeError: an override is wrong, or would change what is trained.
     """
     saved = run_folder / RECIPE
-    if not saved.is_file():
-        raise RunError(f"{run_folder} is not the folder of a run: it has no {RECIPE}. Give runs/<recipe>/<time>")
+    for needed in (RECIPE, SPLITS):
+        if not (run_folder / needed).is_file():
+            raise RunError(f"{run_folder} is not the folder of a run: it has no {needed}. Give runs/<recipe>/<time>")
     if (run_folder / REPORT).is_file():
         raise RunError(f"{run_folder} has finished: see {REPORT}; to evaluate it again: adapt evaluate {run_folder}")
     recipe = load_recipe(saved, overrides)

@@ -1,9 +1,11 @@
 """The folder of a run: `output/<recipe>/<time>/`."""
 
+import errno
 import fcntl
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,7 +18,7 @@ from safetensors import SafetensorError
 from adapt.errors import RunError
 from adapt.files import permissions
 
-RECIPE, VERSIONS, SPLITS, MODEL, ADAPTER, CHECKPOINTS, STAGES, GALLERY, REPORT, TRAINING, LOCK = (
+RECIPE, VERSIONS, SPLITS, MODEL, ADAPTER, CHECKPOINTS, STAGES, GALLERY, REPORT, TRAINING, LOCK, THRESHOLDS = (
     "recipe.yaml",
     "versions.json",
     "splits.json",
@@ -28,7 +30,13 @@ RECIPE, VERSIONS, SPLITS, MODEL, ADAPTER, CHECKPOINTS, STAGES, GALLERY, REPORT, 
     "report.html",
     "training.json",
     "run.lock",
+    "thresholds.json",
 )
+
+HALF_WRITTEN = re.compile(rf"\.({MODEL}|{ADAPTER}|[\w-]+\.(json|jsonl|yaml|csv|html|txt|png))\.[a-z0-9_]{{8}}")
+"""Names of what `write_file` and `write_folder` have begun: a dot, the name that it will have, and eight letters."""
+TAKEN = (errno.EACCES, errno.EAGAIN)
+"""What a lock says that another process holds; some file systems of clusters have no locks at all."""
 
 VERSIONED = ("torch", "lightning", "transformers", "peft", "datasets", "albumentations", "numpy", "pillow")
 
@@ -74,26 +82,42 @@ def new_run_folder(output: Path, name: str) -> Path:
 def claimed(folder: Path) -> Iterator[None]:
     """Keep a run to this process, and remove what a killed one has left half written there.
 
-    The system frees the lock with the process that holds it, however that ends.
+    The system frees the lock with the process that holds it, however that ends. Hidden files of anybody else stay.
 
     Raises:
-        RunError: another process works on the run.
+        RunError: another process works on the run; or its folder cannot be written.
     """
-    with (folder / LOCK).open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            raise RunError(f"{folder} is being worked on by {file.read().strip()}; wait for it, or end it") from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {platform.node()}\n")
-        file.flush()
+    try:
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise _not_writable(folder, error) from None
+    try:
+        _lock(lock, folder)
         for stray in [*folder.glob(".*"), *folder.glob(f"{STAGES}/*/.*")]:
-            if stray.is_dir():
+            if not HALF_WRITTEN.fullmatch(stray.name):
+                continue
+            if stray.is_dir() and not stray.is_symlink():
                 shutil.rmtree(stray)
             else:
                 stray.unlink()
         yield
+    finally:
+        os.close(lock)
+
+
+def _lock(file: int, folder: Path) -> None:
+    """Take the lock, and write down who has it."""
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in TAKEN:
+            holder = os.pread(file, 200, 0).decode(errors="replace").strip()
+            raise RunError(f"{folder} is being worked on by {holder}; wait for it, or end it") from None
+    try:
+        os.truncate(file, 0)
+        os.pwrite(file, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
+    except OSError as error:
+        raise _not_writable(folder, error) from None
 
 
 def _not_writable(output: Path, error: Exception) -> RunError:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +26,11 @@ class Sample:
         sample_id: unique in the data set; every random draw of the sample derives from it.
         source: file the sample was read from, for messages.
         cut: of each object, whether the border of a tile cuts it; empty means that none is.
-        slice_of: name of the volume that the image is a slice of, its index there, and the distance between
-            neighbouring slices in `spacing_unit`; None for an image that is none.
+        slice_of: name of the volume or time series that the image is a slice or frame of, its index there, and the
+            distance between neighbouring slices in `spacing_unit`, None where there is none; None for an image that
+            is none.
+        weights: of each object in the loss, 0 or more; empty means 1 each.
+        tracks: of each object a number, the same in all slices or frames that show it; empty where nobody says.
     """
 
     image: npt.NDArray[np.uint8]
@@ -39,7 +42,9 @@ class Sample:
     sample_id: str
     source: str
     cut: tuple[bool, ...] = ()
-    slice_of: tuple[str, int, float] | None = None
+    slice_of: tuple[str, int, float | None] | None = None
+    weights: tuple[float, ...] = ()
+    tracks: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
@@ -55,6 +60,10 @@ class Sample:
             raise DataError(f"{self.sample_id}: {len(self.masks)} masks but {len(self.categories)} categories")
         if len(self.cut) not in (0, len(self.masks)):
             raise DataError(f"{self.sample_id}: {len(self.masks)} masks but {len(self.cut)} marks of cut objects")
+        if len(self.weights) not in (0, len(self.masks)):
+            raise DataError(f"{self.sample_id}: {len(self.masks)} masks but {len(self.weights)} weights")
+        if self.tracks and not len(self.tracks) == len(set(self.tracks)) == len(self.masks):
+            raise DataError(f"{self.sample_id}: {len(self.masks)} masks but the tracks {self.tracks}")
         if not len(self.masks) or not self.masks.any(axis=(1, 2)).all():
             raise DataError(f"{self.sample_id}: has no object, or an object without a pixel")
 
@@ -66,6 +75,8 @@ def with_objects(sample: Sample, chosen: npt.NDArray[np.int64]) -> Sample:
         masks=sample.masks[chosen],
         categories=tuple(sample.categories[index] for index in chosen),
         cut=tuple(sample.cut[index] for index in chosen) if sample.cut else (),
+        weights=tuple(sample.weights[index] for index in chosen) if sample.weights else (),
+        tracks=tuple(sample.tracks[index] for index in chosen) if sample.tracks else (),
     )
 
 
@@ -107,6 +118,13 @@ class Batch:
         groups, sample_ids: B texts.
         spacings: (B, 2) float32, (row, column) size of an image pixel.
         cached: images whose features are known already; None if nobody has looked.
+        counted: (B,) bool; False marks images that another process trains on, and that weigh nothing here. All count
+            if it is not given.
+        weights: (B, N) float32, of each object in the loss; 1 each if it is not given.
+        frames: images of a clip, which lie one behind the other, with the same objects: those of the first one, whose
+            masks may be empty in others. 1 if images do not belong together.
+        embeddings: (B, N, 3, D) float32 of CLIP: of each object alone, with what is around it, and of its category's
+            name; None in runs that are not prompted by them.
     """
 
     images: Tensor
@@ -119,8 +137,18 @@ class Batch:
     sample_ids: tuple[str, ...]
     spacings: Tensor
     cached: Cached | None = None
+    counted: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
+    weights: Tensor = field(default_factory=lambda: torch.empty(0))
+    frames: int = 1
+    embeddings: Tensor | None = None
 
     def __post_init__(self) -> None:
+        if len(self.sample_ids) % self.frames:
+            raise DataError(f"batch of {len(self.sample_ids)} images has no whole clips of {self.frames}")
+        if not len(self.counted):
+            object.__setattr__(self, "counted", torch.ones_like(self.sample_keys, dtype=torch.bool))
+        if not len(self.weights):
+            object.__setattr__(self, "weights", torch.ones_like(self.object_valid, dtype=torch.float32))
         if self.object_valid.ndim != 2:
             raise DataError(f"batch object_valid must be (B, N), is {tuple(self.object_valid.shape)}")
         count, objects = self.object_valid.shape
@@ -133,7 +161,12 @@ class Batch:
             "object_valid": (self.object_valid, (count, objects), torch.bool),
             "sample_keys": (self.sample_keys, (count,), torch.int64),
             "spacings": (self.spacings, (count, 2), torch.float32),
+            "counted": (self.counted, (count,), torch.bool),
+            "weights": (self.weights, (count, objects), torch.float32),
         }
+        if self.embeddings is not None:
+            width = self.embeddings.shape[-1]
+            expected["embeddings"] = (self.embeddings, (count, objects, 3, width), torch.float32)
         names = (self.categories, self.groups, self.sample_ids)
         if any(len(values) != count for values in names):
             raise DataError(f"batch of {count} images has {[len(v) for v in names]} categories, groups and sample ids")
@@ -151,6 +184,11 @@ class Batch:
         if without:
             raise DataError(f"batch has images without a valid object: {', '.join(without)}")
 
+    @property
+    def weighed(self) -> Tensor:
+        """(B, N) bool, the objects that training learns from: valid, and of an image that counts."""
+        return self.object_valid & self.counted[:, None]
+
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
         """The same batch on another device."""
         cached = self.cached and self.cached.moved(lambda value: value.to(device, non_blocking=non_blocking))
@@ -162,7 +200,22 @@ class Batch:
             masks=self.masks.to(device, non_blocking=non_blocking),
             object_valid=self.object_valid.to(device, non_blocking=non_blocking),
             sample_keys=self.sample_keys.to(device, non_blocking=non_blocking),
+            counted=self.counted.to(device, non_blocking=non_blocking),
+            weights=self.weights.to(device, non_blocking=non_blocking),
+            embeddings=None if self.embeddings is None else self.embeddings.to(device, non_blocking=non_blocking),
         )
+
+    def share_memory(self) -> "Batch":
+        """The same batch, its tensors moved to where other processes can map them.
+
+        Raises:
+            RuntimeError: there is no room, as in a container with a small /dev/shm.
+        """
+        of_cached = () if self.cached is None else (self.cached.found, *self.cached.hidden)
+        for value in (*vars(self).values(), *of_cached):  # all: one left out would be moved later, unseen
+            if isinstance(value, Tensor):
+                value.share_memory_()
+        return self
 
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory; the data loader calls it before a copy to a GPU."""

@@ -6,7 +6,8 @@ the encoder. Each round is recomputed in the backward pass, so memory is that of
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Literal
+from functools import partial
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from adapt.prompts import (
     PromptSimulation,
     Session,
     draw_corrections,
+    draw_embeddings,
     draw_keys,
     draw_prompts,
     idle_rounds,
@@ -71,6 +73,21 @@ class Truth:
         return Truth(self.masks[index], self.targets[index], self.extents[index], self.keys[index])
 
 
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a user sees of B images with N objects, and what a memory needs of it.
+
+    Attributes:
+        logits: (B, N, h, w) float, of the candidate whose predicted IoU is highest.
+        tokens: (B, N, C) float, of the same; None in families without memory.
+        presence: (B, N) float; see `MaskPredictions`.
+    """
+
+    logits: Tensor
+    tokens: Tensor | None
+    presence: Tensor | None
+
+
 def session_losses(
     segmenter: PromptableSegmenter,
     features: ImageFeatures,
@@ -82,10 +99,11 @@ def session_losses(
     session: Session,
     objective: Objective,
 ) -> tuple[ObjectLosses, Tensor]:
-    """Losses of all valid objects of a batch, averaged over the rounds of a session.
+    """Losses of all objects of a batch, averaged over the rounds of a session.
 
     A single click is ambiguous and gets three candidates; a box, which counts as two points, and every later round get
-    the single-mask output. So the images of a batch are decoded in two parts, by their first prompt.
+    the single-mask output. So the images of a batch are decoded in two parts, by their first prompt. With embeddings in
+    the batch, these are the first prompts of all, and get the single-mask output too.
 
     Args:
         segmenter: what trains is chosen.
@@ -98,28 +116,22 @@ def session_losses(
         objective: see `Objective`.
 
     Returns:
-        Losses of all B * N objects in one dimension, the images with clicks first, and their validity (B * N,).
+        Losses of all B * N objects in one dimension, the images with clicks first, their totals weighted by
+        `Batch.weights`; and which of them count (B * N,), see `Batch.weighed`.
     """
-    by_box, clicks, boxes = draw_prompts(
-        batch.masks, batch.extents, batch.object_valid, batch.sample_keys, epoch=epoch, simulation=simulation
-    )
     image_keys = draw_keys(batch.sample_keys, seed=simulation.seed, epoch=epoch)
-    truth = Truth(
-        masks=batch.masks,
-        targets=batch.masks if objective.at == "image" else resize_targets(batch.masks, segmenter.spec.mask_size),
-        extents=batch.extents,
-        keys=object_keys(image_keys, batch.masks.shape[1]),
-    )
+    truth = truth_of_batch(batch, image_keys, size=segmenter.spec.mask_size, objective=objective)
     idle = idle_rounds(session, seed=simulation.seed, epoch=epoch, step=step)
+    firsts = first_prompts(batch, truth.keys, epoch=epoch, simulation=simulation)
     parts: list[ObjectLosses] = []
-    valid: list[Tensor] = []
-    for prompted, prompts, multimask in ((~by_box, clicks, True), (by_box, boxes, False)):
+    weighed: list[Tensor] = []
+    weights: list[Tensor] = []
+    for prompted, prompts, multimask in firsts:
         chosen = prompted.nonzero().squeeze(1)
         if not len(chosen):
             continue
-        rounds = _rounds(
-            segmenter,
-            features.select(chosen),
+        rounds, _ = session_rounds(
+            partial(segmenter.decode, features.select(chosen)),
             prompts.select(chosen),
             truth.select(chosen),
             multimask=multimask,
@@ -127,14 +139,46 @@ def session_losses(
             session=session,
             objective=objective,
         )
-        parts.append(_combined(rounds, _average))
-        valid.append(batch.object_valid[chosen].flatten())
-    return _combined(parts, lambda values: torch.cat([value.flatten() for value in values])), torch.cat(valid)
+        parts.append(mean_of_rounds(rounds))
+        weighed.append(batch.weighed[chosen].flatten())
+        weights.append(batch.weights[chosen].flatten())
+    losses = joined(parts)
+    return replace(losses, total=losses.total * torch.cat(weights)), torch.cat(weighed)
 
 
-def _rounds(
-    segmenter: PromptableSegmenter,
-    features: ImageFeatures,
+def truth_of_batch(batch: Batch, image_keys: Tensor, *, size: int, objective: Objective) -> Truth:
+    """Of all images of a batch, whose draws come from (B,) int64 keys; `size` is that of predicted masks."""
+    return Truth(
+        masks=batch.masks,
+        targets=batch.masks if objective.at == "image" else resize_targets(batch.masks, size),
+        extents=batch.extents,
+        keys=object_keys(image_keys, batch.masks.shape[1]),
+    )
+
+
+def first_prompts(
+    batch: Batch, keys: Tensor, *, epoch: int, simulation: PromptSimulation
+) -> list[tuple[Tensor, Prompts, bool]]:
+    """Which images (B,) bool are prompted how at first, and whether they get several candidates; of each kind one."""
+    if batch.embeddings is not None:
+        every = batch.object_valid.any(1)
+        return [(every, draw_embeddings(batch.embeddings, batch.object_valid, keys), False)]
+    by_box, clicks, boxes = draw_prompts(
+        batch.masks, batch.extents, batch.object_valid, batch.sample_keys, epoch=epoch, simulation=simulation
+    )
+    return [(~by_box, clicks, True), (by_box, boxes, False)]
+
+
+class Decode(Protocol):
+    """From prompts of B images to masks, whatever is known of the images."""
+
+    def __call__(self, prompts: Prompts, *, multimask: bool) -> MaskPredictions:
+        """See `PromptableSegmenter.decode`."""
+        ...
+
+
+def session_rounds(
+    decode: Decode,
     prompts: Prompts,
     truth: Truth,
     *,
@@ -142,22 +186,38 @@ def _rounds(
     idle: frozenset[int],
     session: Session,
     objective: Objective,
-) -> list[ObjectLosses]:
-    """Losses (B, N) of each round, for images whose first prompts are of one kind."""
+    rounds: int | None = None,
+    present: Tensor | None = None,
+) -> tuple[list[ObjectLosses], Answers]:
+    """Losses (B, N) of each round, for images whose first prompts are of one kind; and the last round's answers.
 
-    def decode(prompts: Prompts, turn: int) -> tuple[ObjectLosses, Tensor]:
-        predictions = segmenter.decode(features, prompts, multimask=multimask and turn == 0)
-        losses = _losses(predictions, prompts.object_valid, truth, turn=turn, objective=objective)
-        return losses, most_confident(predictions).detach()
+    Args:
+        decode: of the images.
+        prompts: the first ones.
+        truth: of the images.
+        multimask: several candidates in the first round.
+        idle: rounds without a new click.
+        session: see `Session`.
+        objective: see `Objective`.
+        rounds: fewer than the session's; None for all.
+        present: (B, N) bool, the objects that are there at all; None for all.
+    """
 
-    recompute = session.rounds > 1 and torch.is_grad_enabled()
-    rounds: list[ObjectLosses] = []
-    for turn in range(session.rounds):
-        losses, answer = checkpoint(decode, prompts, turn, use_reentrant=False) if recompute else decode(prompts, turn)
-        rounds.append(losses)
-        if turn + 1 < session.rounds:
-            prompts = _next_prompts(prompts, answer, truth, turn=turn + 1, idle=idle, session=session)
-    return rounds
+    def turned(prompts: Prompts, turn: int) -> tuple[ObjectLosses, Answers]:
+        predictions = decode(prompts, multimask=multimask and turn == 0)
+        losses = _losses(predictions, prompts.object_valid, truth, turn=turn, objective=objective, present=present)
+        return losses, most_confident_answers(predictions)
+
+    count = session.rounds if rounds is None else rounds
+    recompute = count > 1 and torch.is_grad_enabled()
+    found: list[ObjectLosses] = []
+    for turn in range(count):
+        losses, answers = checkpoint(turned, prompts, turn, use_reentrant=False) if recompute else turned(prompts, turn)
+        found.append(losses)
+        if turn + 1 < count:
+            logits = answers.logits.detach()
+            prompts = _next_prompts(prompts, logits, truth, turn=turn + 1, idle=idle, session=session)
+    return found, answers
 
 
 @torch.no_grad()
@@ -174,16 +234,31 @@ def _next_prompts(
 
 
 def _losses(
-    predictions: MaskPredictions, object_valid: Tensor, truth: Truth, *, turn: int, objective: Objective
+    predictions: MaskPredictions,
+    object_valid: Tensor,
+    truth: Truth,
+    *,
+    turn: int,
+    objective: Objective,
+    present: Tensor | None,
 ) -> ObjectLosses:
     logits, points = predictions.logits, None
     if objective.at == "image":
         size = truth.masks.shape[-1]
-        logits = logits_to_image_frame(logits, Frame(size, size, size))
+        logits = logits_to_image_frame(logits, Frame(size, size, size, "stretch"))
     elif objective.at == "points":
         places = _loss_points(logits, truth, turn=turn, count=objective.points)
         points = PointSites(sample_at(logits, places), sample_at(truth.masks[:, :, None], places).squeeze(2))
-    return object_losses(logits, predictions.iou, truth.targets, object_valid, weights=objective.weights, points=points)
+    return object_losses(
+        logits,
+        predictions.iou,
+        truth.targets,
+        object_valid,
+        weights=objective.weights,
+        points=points,
+        presence=predictions.presence,
+        present=present,
+    )
 
 
 def _loss_points(logits: Tensor, truth: Truth, *, turn: int, count: int) -> Tensor:
@@ -203,6 +278,25 @@ def most_confident(predictions: MaskPredictions) -> Tensor:
     return predictions.logits.gather(2, best.expand(-1, -1, 1, *predictions.logits.shape[-2:])).squeeze(2)
 
 
+def most_confident_answers(predictions: MaskPredictions) -> Answers:
+    """The same, with what else is known of it."""
+    tokens = predictions.tokens
+    if tokens is not None:
+        best = predictions.iou.argmax(-1)[..., None, None]
+        tokens = tokens.gather(2, best.expand(-1, -1, 1, tokens.shape[-1])).squeeze(2)
+    return Answers(most_confident(predictions), tokens, predictions.presence)
+
+
+def mean_of_rounds(rounds: list[ObjectLosses]) -> ObjectLosses:
+    """Losses of each object, averaged over the rounds of its session."""
+    return _combined(rounds, _average)
+
+
+def joined(parts: list[ObjectLosses]) -> ObjectLosses:
+    """Losses of several batches' objects, in one dimension."""
+    return _combined(parts, lambda values: torch.cat([value.flatten() for value in values]))
+
+
 def answer_in_model_frame(logits: Tensor, extents: Tensor, *, size: int) -> Tensor:
     """(B, N, size, size) bool masks of (B, N, h, w) logits; False in the padding, where no user can click.
 
@@ -211,7 +305,7 @@ def answer_in_model_frame(logits: Tensor, extents: Tensor, *, size: int) -> Tens
         extents: (B, 2) float32, width and height of each image inside the model frame.
         size: side of the model frame.
     """
-    masks = logits_to_image_frame(logits, Frame(size, size, size)) > 0
+    masks = logits_to_image_frame(logits, Frame(size, size, size, "stretch")) > 0
     place = torch.arange(size, device=logits.device)
     inside_x, inside_y = (place < extents[:, axis, None] for axis in (0, 1))  # (B, size) each
     return masks & (inside_y[:, None, :, None] & inside_x[:, None, None, :])

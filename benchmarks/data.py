@@ -31,7 +31,7 @@ from rich.table import Table
 
 from adapt import build
 from adapt.datamodules import Source, Store
-from adapt.datamodules.base import EpochSampler
+from adapt.datamodules.epoch_sampler import EpochSampler
 from adapt.recipe import Recipe, find_recipe, load_recipe
 
 GENERATED = {

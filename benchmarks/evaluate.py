@@ -25,12 +25,11 @@ from rich.table import Table
 from transformers import SamConfig, SamModel
 
 from adapt.evaluate import Measures, score_samples
-from adapt.frames import Frame, image_to_model_frame
 from adapt.prompts import correction_points
 from adapt.protocols import PROTOCOLS, truth_of
 from adapt.samples import Sample
 from adapt.segmenters import PromptableSegmenter, load_segmenter
-from adapt.segmenters.sam import SamSegmenter
+from adapt.segmenters.sam import sam_segmenter
 
 Masks = npt.NDArray[np.bool_]
 Seconds = dict[str, list[float]]
@@ -84,8 +83,8 @@ def image_seconds(model: PromptableSegmenter, count: int, side: int, repeats: in
         source="",
     )
     spec = model.spec
-    frame = Frame(side, side, spec.image_size)
-    pixels = image_to_model_frame(image, size=spec.image_size, mean=spec.pixel_mean, std=spec.pixel_std)[None]
+    frame = spec.frame(side, side)
+    pixels = spec.to_model_frame(image)[None]
     pixels = pixels.to(device)
     prompts = PROTOCOLS["one_click"].prompts(truth_of(masks, 0, device), slice(None), frame).to(device)
     measures = Measures(clicks=1, tolerance=None)
@@ -113,7 +112,7 @@ def click_seconds(repeats: int) -> Seconds:
 
 def load_model(name: str) -> PromptableSegmenter:
     """`vit-b` with random weights, or what a recipe's `model.checkpoint` may name."""
-    return SamSegmenter(SamModel(SamConfig()).eval()) if name == "vit-b" else load_segmenter(name)
+    return sam_segmenter(SamModel(SamConfig()).eval()) if name == "vit-b" else load_segmenter(name)
 
 
 def main() -> None:
@@ -127,8 +126,7 @@ def main() -> None:
     console = Console(width=max(Console().width, 100))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = load_model(options.model)
-    if isinstance(model, torch.nn.Module):
-        model.to(device)
+    model.to(device)
     table = Table(
         title=f"One image of {options.side} x {options.side}, one click an object, {options.model} on {device}"
     )

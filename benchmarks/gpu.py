@@ -26,14 +26,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import SamConfig
 
 from adapt import build
-from adapt.batch_size import Trial, crowded_batch
+from adapt.jobs.batch_size import Trial, crowded_batch
 from adapt.memory import is_out_of_memory
 from adapt.prompts import Prompts, box_prompts
 from adapt.recipe import Recipe, find_recipe, load_recipe
 from adapt.segmenters import PromptableSegmenter, fold_positions
 from adapt.segmenters.compiled import compile_encoder
 from adapt.segmenters.initial import initialised
-from adapt.segmenters.sam import SamSegmenter
+from adapt.segmenters.sam import sam_segmenter
 
 ARCHITECTURES: dict[str, dict[str, int]] = {
     "B": {"hidden_size": 768, "mlp_dim": 3072, "num_hidden_layers": 12, "num_attention_heads": 12},
@@ -86,7 +86,7 @@ class Bench:
 
     def parts(self) -> list[tuple[str, float, int, int]]:
         """Name, seconds, samples and useful operations of encoder and decoder, forward."""
-        segmenter = copy.deepcopy(self._segmenter).to(self._device)  # type: ignore[attr-defined]
+        segmenter = copy.deepcopy(self._segmenter).to(self._device)
         if self._recipe.trainer.compile:
             compile_encoder(segmenter, self._device)
         with torch.no_grad(), self._mixed():
@@ -104,7 +104,7 @@ class Bench:
     def training(self) -> tuple[float, int]:
         """Seconds and samples of a training step; the operations of the backward pass are not counted."""
         build.tune(self._recipe, self._segmenter)
-        trial = Trial(self._recipe, self._segmenter, objects=self._objects, device=self._device)
+        trial = Trial(self._recipe, self._segmenter, objects=self._objects, device=self._device, cached=False)
         if self._recipe.trainer.compile:
             compile_encoder(trial.segmenter, self._device)
         seconds = least_seconds(lambda: trial.step(self._crowd), steps=self._steps, device=self._device)
@@ -151,7 +151,7 @@ def rows_of(
             gc.collect()
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(device)
-        segmenter = SamSegmenter(initialised(config, seed=0))
+        segmenter = sam_segmenter(initialised(config, seed=0))
         if channels_last:
             segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         own = (

@@ -29,12 +29,13 @@ from torch.nn import functional
 from transformers import SamConfig, SamModel
 
 from adapt import build
-from adapt.batch_size import Trial, crowded_batch
+from adapt.jobs.batch_size import Trial, crowded_batch
 from adapt.recipe import Recipe, find_recipe, load_recipe
 from adapt.segmenters import fold_positions, load_segmenter
 from adapt.segmenters.compiled import compile_encoder
 from adapt.segmenters.initial import initialised
-from adapt.segmenters.sam import SamSegmenter
+from adapt.segmenters.sam import sam_segmenter
+from adapt.segmenters.segmenter import Segmenter
 
 SINGLE = ["prompts.corrections=0", "prompts.idle_rounds=0", "prompts.box_chance=1.0"]
 WARM_UP = 1
@@ -71,11 +72,11 @@ def plain_step(
 def measure(recipe: Recipe, model: SamModel, *, steps: int, objects: int, batch: int) -> tuple[float, float]:
     """Samples a second of the plain loop, and of ours."""
     device, mixed = build.pick_device(recipe), recipe.trainer.precision == "bf16-mixed"
-    segmenter = SamSegmenter(copy.deepcopy(model))
+    segmenter = sam_segmenter(copy.deepcopy(model))
     if recipe.model.attention == "folded":
         fold_positions(segmenter.encoder)
     build.tune(recipe, segmenter)
-    ours = Trial(recipe, segmenter, objects=objects, device=device)
+    ours = Trial(recipe, segmenter, objects=objects, device=device, cached=False)
     if recipe.trainer.compile:
         compile_encoder(ours.segmenter, device)
     crowd = crowded_batch(segmenter.spec.image_size, images=batch, objects=objects).to(device)
@@ -122,7 +123,7 @@ def main() -> None:
         name = f"ViT-B, {options.layers} of 12 blocks, {options.side} px"
     else:
         tiny = load_segmenter("adapt:tiny")
-        assert isinstance(tiny, SamSegmenter)
+        assert isinstance(tiny, Segmenter)
         model, name = tiny.model, "adapt:tiny, 256 px"
     plain, ours = measure(recipe, model, steps=options.steps, objects=options.objects, batch=options.batch)
     console = Console(width=max(Console().width, 100))

@@ -38,7 +38,7 @@ from adapt.recipe import find_recipe, load_recipe
 from adapt.samples import Batch
 from adapt.segmenters import PromptableSegmenter
 from adapt.segmenters.compiled import compile_encoder
-from adapt.segmenters.sam import SamSegmenter
+from adapt.segmenters.sam import sam_segmenter
 from adapt.session import session_losses
 
 WARM_UP = 3  # what is compiled is so in the first
@@ -64,7 +64,7 @@ def large_segmenter(side: int) -> PromptableSegmenter:
     vision = {"image_size": side, "hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
     prompt = {"image_size": side, "image_embedding_size": side // 16}
     config = SamConfig(vision_config={**vision, "global_attn_indexes": []}, prompt_encoder_config=prompt)
-    return SamSegmenter(SamModel(config).eval())
+    return sam_segmenter(SamModel(config).eval())
 
 
 def measure(

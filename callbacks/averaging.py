@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from adapt.processes.collective import part_of, whole
 from adapt.samples import Batch
 
 RAW = "weights_that_train_on"
@@ -37,7 +38,7 @@ class AveragedWeights(Callback):
         """Begin with the weights as they are, unless a checkpoint has brought an average."""
         weights = _trained(pl_module)
         begun = self._aside or {name: value.detach().clone() for name, value in weights.items()}
-        self._aside = {name: begun[name].to(value.device) for name, value in weights.items()}
+        self._aside = {name: part_of(begun[name], value.detach()) for name, value in weights.items()}
         self._steps = trainer.global_step
 
     def on_train_batch_start(
@@ -73,10 +74,11 @@ class AveragedWeights(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Both are kept: the average as the weights of the model, and those that training goes on from."""
-        inside = {name: weights.detach() for name, weights in _trained(pl_module).items()}
-        averaged, raw = (inside, self._aside) if self._averaged_inside else (self._aside, inside)
+        inside = {name: whole(weights.detach()).to("cpu", copy=True) for name, weights in _trained(pl_module).items()}
+        aside = {name: whole(weights).cpu() for name, weights in self._aside.items()}
+        averaged, raw = (inside, aside) if self._averaged_inside else (aside, inside)
         checkpoint["state_dict"] = {**checkpoint["state_dict"], **averaged}
-        checkpoint[RAW] = dict(raw)
+        checkpoint[RAW] = raw
 
     def on_load_checkpoint(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: Mapping[str, Any]

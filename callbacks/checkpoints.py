@@ -1,5 +1,6 @@
 """Checkpoints while training: at the end of each epoch, every few minutes, and when a signal asks to stop."""
 
+import signal
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -13,8 +14,9 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from adapt.callbacks.kept import MANIFEST, Place, path_of, read_manifest, tidy, verify, write_manifest
 from adapt.callbacks.state_file import read_state, write_state
 from adapt.errors import RunError, StoppedError
-from adapt.files import write_file
-from adapt.signals import Signals
+from adapt.files import make_folder, write_file
+from adapt.processes.collective import from_first, largest, whole
+from adapt.processes.signals import Signals
 
 VALIDATION = "val/miou"
 PLACE, STOPPED = "place", "stopped"
@@ -31,7 +33,7 @@ class AtomicCheckpointIO(CheckpointIO):
             RunError: it cannot be written; what was there before still is.
         """
         target, digests = Path(path), list[str]()
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         write_file(target, lambda file: digests.append(write_state(checkpoint, file)))
         write_manifest(target, Place(**checkpoint[PLACE]), sha256=digests[0])
 
@@ -81,7 +83,7 @@ class Checkpoints(Checkpoint):
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Stop, if a signal came when the last epoch was ending; it is saved."""
-        self._stop_if_asked(trainer)
+        _stop(self._agreed(trainer)[1])
 
     def on_train_batch_end(
         self,
@@ -98,9 +100,10 @@ class Checkpoints(Checkpoint):
         if not last and (batch_idx + 1) % trainer.accumulate_grad_batches:
             return  # a step of several batches has begun
         due = time.monotonic() - self._saved_at >= self._seconds
-        if trainer.strategy.reduce_boolean_decision(due or self._signals.received is not None, all=False):
+        due, asked = self._agreed(trainer, due)
+        if due or asked:
             self._save(trainer, batches=batch_idx + 1)
-        self._stop_if_asked(trainer)
+        _stop(asked)
 
     def on_validation_batch_end(
         self,
@@ -112,9 +115,10 @@ class Checkpoints(Checkpoint):
         dataloader_idx: int = 0,
     ) -> None:
         """If a signal came, save what is to be validated, and stop."""
-        if trainer.strategy.reduce_boolean_decision(self._signals.received is not None, all=False):
+        _, asked = self._agreed(trainer)
+        if asked:
             self._save(trainer, batches=int(trainer.num_training_batches))
-            self._stop_if_asked(trainer)
+        _stop(asked)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Save, with the validation mIoU."""
@@ -123,7 +127,7 @@ class Checkpoints(Checkpoint):
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Stop, if a signal came at the very end; all is saved."""
-        self._stop_if_asked(trainer)
+        _stop(self._agreed(trainer)[1])
 
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
@@ -151,15 +155,22 @@ class Checkpoints(Checkpoint):
             data=self._data,
         )
         path = path_of(self._folder, self._place)
-        if not trainer.strategy.broadcast(path.with_suffix(MANIFEST).exists()):  # as it is after a resume from there
+        if not from_first(path.with_suffix(MANIFEST).exists()):  # as it is after a resume from there
             trainer.save_checkpoint(path)
             if trainer.is_global_zero:
                 tidy(self._folder)
         self._saved_at = time.monotonic()
 
-    def _stop_if_asked(self, trainer: lightning.Trainer) -> None:
-        if trainer.strategy.reduce_boolean_decision(self._signals.received is not None, all=False):
-            raise StoppedError(self._signals.received)
+    def _agreed(self, trainer: lightning.Trainer, due: bool = False) -> tuple[bool, int]:
+        """Whether it is time to save in any process, and the number of a signal that any has received; 0 for none."""
+        wanted = torch.tensor([int(due), self._signals.received or 0], device=trainer.strategy.root_device)
+        any_due, asked = largest(wanted).tolist()
+        return bool(any_due), asked
+
+
+def _stop(asked: int) -> None:
+    if asked:
+        raise StoppedError(signal.Signals(asked))
 
 
 def validation_comes_next(loops: dict[str, Any]) -> None:
@@ -176,7 +187,7 @@ def validation_comes_next(loops: dict[str, Any]) -> None:
 
 def _refuse_broken(module: lightning.LightningModule, steps: int) -> None:
     trained = [(name, values) for name, values in module.named_parameters() if values.requires_grad]
-    broken = [name for name, values in trained if not bool(torch.isfinite(values).all())]
+    broken = [name for name, values in trained if not bool(torch.isfinite(whole(values.detach())).all())]
     if broken:
         raise RunError(
             f"after {steps} steps {len(broken)} weights are no numbers ({broken[0]}), so they are not saved; the "

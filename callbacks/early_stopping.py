@@ -6,6 +6,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
 from adapt.callbacks.checkpoints import VALIDATION, Checkpoints
+from adapt.processes.collective import from_first
 from adapt.wording import counted
 
 GENERAL = "val/general_miou"
@@ -18,6 +19,8 @@ def stop_without_progress(epochs: int) -> EarlyStopping:
 
 class StopForgetting(Callback):
     """Stop when the mIoU on general images has fallen too far below that of the model as training found it.
+
+    Each process measures, so that none waits for another, and the first one's figure counts.
 
     Attributes:
         untouched: mIoU before the first step; None until then. A resumed run keeps it.
@@ -59,7 +62,7 @@ class StopForgetting(Callback):
         training = [part for part in module.modules() if part.training]
         module.eval()
         try:
-            return self._measure()
+            return from_first(self._measure())
         finally:
             for part in training:
                 part.training = True

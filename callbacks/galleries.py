@@ -9,9 +9,8 @@ import lightning
 import numpy as np
 import numpy.typing as npt
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import WandbLogger
 
-from adapt.callbacks.tracking import log_gallery
+from adapt.callbacks.tracking import WandbTracker
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,5 +64,5 @@ class EpochGalleries(Callback):
             for module, was in training:
                 module.training = was
         for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                log_gallery(logger.experiment, entries, epoch=epoch)
+            if isinstance(logger, WandbTracker):
+                logger.log_gallery(entries, epoch=epoch)

@@ -5,6 +5,7 @@ A checkpoint counts as soon as its manifest is there, which is written last; the
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,10 @@ from adapt.files import write_text
 NEWEST = 2
 """How many of the last ones are kept, beside the best."""
 CHECKPOINT, MANIFEST = ".ckpt", ".json"
+OWN_HASH = "manifest_sha256"
+"""A wrong digit in a manifest would let a run go on from another place than its checkpoint's."""
+OURS = re.compile(r"\.?epoch_\d+_batch_\d+\.(ckpt|json)(\.[a-z0-9_]{8})?")
+"""Names of checkpoints and manifests, whole or half written; what else somebody keeps beside them is theirs."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +53,15 @@ class Kept:
 
 
 def path_of(folder: Path, place: Place) -> Path:
-    """Where the checkpoint of a place is kept; names sort as training went."""
+    """Where the checkpoint of a place is kept."""
     return folder / f"epoch_{place.epochs:05d}_batch_{place.batches:06d}{CHECKPOINT}"
 
 
 def write_manifest(path: Path, place: Place, *, sha256: str) -> None:
     """Make a checkpoint that is written count."""
-    write_text(path.with_suffix(MANIFEST), json.dumps({**asdict(place), "sha256": sha256}, indent=2) + "\n")
+    content = {**asdict(place), "sha256": sha256}
+    text = json.dumps({**content, OWN_HASH: _digest(content)}, indent=2)
+    write_text(path.with_suffix(MANIFEST), text + "\n")
 
 
 def read_manifest(path: Path) -> Kept:
@@ -66,6 +73,8 @@ def read_manifest(path: Path) -> Kept:
     manifest = path.with_suffix(MANIFEST)
     try:
         content = json.loads(manifest.read_text(encoding="utf-8"))
+        if content.pop(OWN_HASH) != _digest(content):
+            raise ValueError("it is not what was written")
         sha256 = str(content.pop("sha256"))
         return Kept(path, Place(**content), sha256)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -90,12 +99,12 @@ def verify(kept: Kept) -> None:
 def kept_checkpoints(folder: Path, *, tell: Callable[[str], None]) -> list[Kept]:
     """Those with a manifest, oldest first; damaged manifests are told, and left out."""
     found = []
-    for manifest in sorted(folder.glob(f"*{MANIFEST}")):
+    for manifest in sorted(path for path in folder.glob(f"*{MANIFEST}") if OURS.fullmatch(path.name)):
         try:
             found.append(read_manifest(manifest.with_suffix(CHECKPOINT)))
         except CheckpointError as error:
             tell(str(error))
-    return found
+    return sorted(found, key=lambda kept: (kept.place.epochs, kept.place.batches))
 
 
 def newest_good(folder: Path, *, tell: Callable[[str], None]) -> Kept | None:
@@ -115,7 +124,7 @@ def newest_good(folder: Path, *, tell: Callable[[str], None]) -> Kept | None:
         raise CheckpointError("\n".join([*damaged, "no checkpoint is left that is whole; fit again"]))
     for line in damaged:
         tell(f"{line}; the one before it is used")
-    remove_all_but([kept for kept in found if good is not None and kept.path <= good.path], folder)
+    remove_all_but([] if good is None else found[: found.index(good) + 1], folder)
     return good
 
 
@@ -126,9 +135,7 @@ def best_good(folder: Path, *, tell: Callable[[str], None]) -> Kept:
         CheckpointError: there is none.
     """
     found = kept_checkpoints(folder, tell=tell)
-    scored = sorted(
-        (kept for kept in found if kept.place.score is not None), key=lambda kept: (-(kept.place.score or 0), kept.path)
-    )
+    scored = sorted((kept for kept in found if kept.place.score is not None), key=lambda kept: -(kept.place.score or 0))
     good = _first_whole([*scored, *reversed(found)], tell=tell)
     if good is None:
         raise CheckpointError(f"{folder} holds no checkpoint that is whole; fit again")
@@ -144,11 +151,15 @@ def tidy(folder: Path) -> None:
 
 
 def remove_all_but(kept: Iterable[Kept], folder: Path) -> None:
-    """Of a folder of checkpoints. Manifests go first: what has none does not count."""
+    """Of a folder of checkpoints, and of these files alone. Manifests go first: what has none does not count."""
     stay = {path for one in kept for path in (one.path, one.path.with_suffix(MANIFEST))}
     for path in sorted(folder.glob("*"), key=lambda path: path.suffix != MANIFEST):
-        if path not in stay:
-            path.unlink()
+        if path not in stay and OURS.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
+def _digest(content: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _first_whole(candidates: Iterable[Kept], *, tell: Callable[[str], None]) -> Kept | None:

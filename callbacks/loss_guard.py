@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 
 from adapt.errors import RunError
+from adapt.processes.collective import gathered, summed, this_process, whole
 from adapt.samples import Batch
 
 BAD_BATCHES = "bad_batches.jsonl"
@@ -25,8 +26,8 @@ MOST_IN_A_ROW = 20
 class LossGuard(Callback):
     """Looks at loss and gradient before the optimiser does, and writes down the samples of a bad step.
 
-    A bad step is skipped by clearing its gradients: weights and optimiser stay as they are. Several processes skip
-    together.
+    A bad step is skipped by clearing its gradients: weights and optimiser stay as they are. Several processes look at
+    the same loss, the mean of all of theirs, and at the same gradient, so all decide the same.
 
     Attributes:
         skipped: steps, in all.
@@ -79,8 +80,9 @@ class LossGuard(Callback):
     def on_before_backward(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, loss: torch.Tensor
     ) -> None:
-        """Remember the loss."""
-        self._losses.append(loss.item())
+        """Remember the loss, of all processes."""
+        _, processes = this_process()
+        self._losses.append(summed(loss).item() / processes)
 
     def on_before_optimizer_step(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, optimizer: torch.optim.Optimizer
@@ -91,19 +93,20 @@ class LossGuard(Callback):
             RunError: it is bad, and the recipe says stop; or too many were skipped one after the other.
         """
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients).item()
+        norm = whole(torch.nn.utils.get_total_norm(gradients)).item()
         self._loss, self._losses = statistics.fmean(self._losses), []
         fault = self._fault(norm)
         if fault:
+            self._samples = tuple(sample for samples in gathered(self._samples) for sample in samples)
             self._write(trainer, fault, norm)
         else:
             self._recent.append(self._loss)
-        broken, any_process = fault in ("loss", "gradient"), trainer.strategy.reduce_boolean_decision
-        if any_process(broken and self._on_bad == "stop", all=False):
+        broken = fault in ("loss", "gradient")
+        if broken and self._on_bad == "stop":
             raise RunError(
                 f"{self._named(trainer, fault)}, so training has stopped before the weights took it up. {self._advice}"
             )
-        if not any_process(broken or (fault == "spike" and self._on_spike == "skip"), all=False):
+        if not broken and not (fault == "spike" and self._on_spike == "skip"):
             self._in_a_row = 0
             return
         self.skipped, self._in_a_row = self.skipped + 1, self._in_a_row + 1
@@ -130,6 +133,8 @@ class LossGuard(Callback):
         return f"step {trainer.global_step + 1}: the {told} (samples {', '.join(self._samples)}; see {BAD_BATCHES})"
 
     def _write(self, trainer: lightning.Trainer, fault: str, norm: float) -> None:
+        if not trainer.is_global_zero:
+            return
         row = {
             "step": trainer.global_step,
             "epoch": trainer.current_epoch,

@@ -1,7 +1,5 @@
 """Metrics of a run as files: `metrics.jsonl`, a line as it happens, and `metrics.csv`, a row an epoch at the end."""
 
-import csv
-import io
 import json
 import math
 from argparse import Namespace
@@ -10,6 +8,7 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
+from adapt.csv_text import csv_text
 from adapt.files import write_text
 
 JSONL, CSV = "metrics.jsonl", "metrics.csv"
@@ -46,11 +45,7 @@ class MetricsFiles(Logger):
         """Write the table; Lightning calls this at the end, and after an error as well."""
         rows = epoch_rows(read_metrics(self._folder))
         columns = ["epoch", *sorted({name for row in rows for name in row} - {"epoch"})]
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_text(self._folder / CSV, text.getvalue())
+        write_text(self._folder / CSV, csv_text(columns, rows))
 
 
 def epoch_rows(lines: list[dict[str, float]]) -> list[dict[str, float]]:

@@ -67,9 +67,17 @@ class TrainingProgress(Callback):
         parts = [_title(trainer)]
         if "train/loss_epoch" in metrics:  # resumed before a validation, an epoch has no step
             parts.append(f"loss {float(metrics['train/loss_epoch']):.3f}")
-        if "val/miou" in metrics:
-            click, box = float(metrics["val/miou_one_click"]), float(metrics["val/miou_box"])
-            parts.append(f"val mIoU: click {click:.3f}, box {box:.3f}")
+        asked = {
+            "click": "val/miou_one_click",
+            "box": "val/miou_box",
+            "text": "val/miou_text",
+            "concepts": "val/miou_concepts",
+        }
+        told = [f"{name} {float(metrics[key]):.3f}" for name, key in asked.items() if key in metrics]
+        if told:
+            parts.append(f"val mIoU: {', '.join(told)}")
+        elif "val/miou" in metrics:
+            parts.append(f"val mIoU of classes {float(metrics['val/miou']):.3f}")
         parts.append(f"{self._throughput.samples_per_second:.1f} samples/s")
         parts.append(self._left(epoch, trainer))
         self._console.print("  ".join(parts).rstrip(), highlight=False, soft_wrap=True)

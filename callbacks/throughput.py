@@ -16,7 +16,7 @@ class Throughput(Callback):
     A resumed run goes on counting from its checkpoint.
 
     Attributes:
-        samples: images trained on.
+        samples: images trained on, by all processes.
         step_seconds: spent in steps.
         wait_seconds: spent between steps, waiting for the next batch.
     """
@@ -86,4 +86,4 @@ class Throughput(Callback):
             torch.cuda.synchronize()  # else the step's time would be counted as the next one's wait
         self._ended = time.perf_counter()
         self.step_seconds += self._ended - self._started
-        self.samples += len(batch.groups)
+        self.samples += len(batch.groups) * trainer.world_size

@@ -1,12 +1,23 @@
-"""Domains: from a team's files to batches. Import as `adapt.datamodules`."""
+"""Domains: from a team's files to batches. Import as `adapt.datamodules`.
+
+What needs Lightning or `datasets` is imported when it is first asked for: a process that only prepares files, or reads
+a domain, starts in seconds less.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
 
 if __name__ != "adapt.datamodules":
     raise ImportError("import adapt.datamodules, not datamodules: a module under two names would exist twice")
 
-from adapt.datamodules.base import EpochSampler, Redraw, SegmentationDataModule
 from adapt.datamodules.source import Case, Source
 from adapt.datamodules.splits import Splits, split_groups, test_only
-from adapt.datamodules.store import Store
+
+if TYPE_CHECKING:
+    from adapt.datamodules.datamodule import SegmentationDataModule
+    from adapt.datamodules.epoch_sampler import EpochSampler
+    from adapt.datamodules.prepared_samples import Redraw
+    from adapt.datamodules.store import Store
 
 __all__ = [
     "Case",
@@ -19,3 +30,15 @@ __all__ = [
     "split_groups",
     "test_only",
 ]
+_LATER = {
+    "EpochSampler": "epoch_sampler",
+    "Redraw": "prepared_samples",
+    "SegmentationDataModule": "datamodule",
+    "Store": "store",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adapt.datamodules.objects import label_map_objects, large_objects, refuse_other_size
-from adapt.datamodules.pairing import by_name, case_group, existing_folder, files_ending, paired
+from adapt.datamodules.pairing import by_name, case_group, existing_folder, files_ending, paired, side_by_side, stripped
 from adapt.datamodules.source import Case, Source, one_image
 from adapt.errors import DataError
 from adapt.formats import image as image_format
@@ -21,17 +21,20 @@ def folder_source(settings: FolderData, root: Path) -> Source:
     Raises:
         DataError: a folder is missing or empty, or an image or label has no partner (all are listed).
     """
-    images = _by_stem(existing_folder(root, settings.image_folder, "data.image_folder"))
+    image_folder = existing_folder(root, settings.image_folder, "data.image_folder")
     label_folder = existing_folder(root, settings.label_folder, "data.label_folder")
     masks = settings.label_kind == "masks"
-    labels = _folders(label_folder) if masks else _by_stem(label_folder)
+    shared = not masks and side_by_side(image_folder, label_folder, settings.image_suffix, settings.label_suffix)
+    images = _by_stem(image_folder, settings.image_suffix, other=settings.label_suffix if shared else "")
+    other = settings.image_suffix if shared else ""
+    labels = _folders(label_folder) if masks else _by_stem(label_folder, settings.label_suffix, other=other)
     if images and masks and not labels:
         raise DataError(
             f"{label_folder}: holds no folder, but data.label_kind=masks reads one of the name of each image, with a "
             "file for each object; set data.label_kind"
         )
     kinds = f"{', '.join(image_format.SUFFIXES)} files"
-    names, told = paired(images, labels, root, kinds=kinds, on_error=settings.on_error)
+    names, told = paired(images, labels, root, kinds=kinds, on_error=settings.on_error, suffixes=not masks)
     label_files = [file for path in labels.values() for file in (_mask_files(path) if masks else [path])]
     return Source(
         inputs=[*images.values(), *label_files],
@@ -39,8 +42,11 @@ def folder_source(settings: FolderData, root: Path) -> Source:
     )
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
-    return by_name(((path.stem, path) for path in files_ending(folder, image_format.SUFFIXES)), folder)
+def _by_stem(folder: Path, suffix: str, *, other: str) -> dict[str, Path]:
+    named = (
+        (stripped(path.stem, suffix, others=(other,)), path) for path in files_ending(folder, image_format.SUFFIXES)
+    )
+    return by_name(((name, path) for name, path in named if name is not None), folder)
 
 
 def _folders(folder: Path) -> dict[str, Path]:

@@ -5,6 +5,7 @@ cannot). A data set that is opened is memory mapped, and travels to other proces
 """
 
 import difflib
+import pickle
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -13,10 +14,15 @@ from functools import partial
 from pathlib import Path
 
 import datasets
-import httpx
+import yaml
 from datasets import Dataset, DatasetDict, IterableDataset
 from huggingface_hub import HfApi
-from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is its client's own, by version
+    GatedRepoError,
+    HTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from adapt.datamodules.hub_rows import HubRows, feature_of, read_rows, value_of
 from adapt.datamodules.pairing import files_below
@@ -30,6 +36,8 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 SAVED = ("dataset_dict.json", "state.json")
 """Files that `save_to_disk` writes into the folder of a data set, with and without splits."""
 ROWS_PER_CASE = 32
+UNREADABLE = (datasets.exceptions.DatasetsError, yaml.YAMLError, pickle.UnpicklingError)
+"""Of a data set, of its card, and of a tensor in it that is more than a tensor, which torch refuses to read."""
 
 
 def hub_source(settings: HubData, root: Path) -> Source:
@@ -138,12 +146,12 @@ def _told(place: str, revision: str | None = None) -> Iterator[None]:
         ) from None
     except RevisionNotFoundError:
         raise DataError(f"{begin} has no revision {revision!r}; set data.revision to a branch, tag or commit") from None
-    except (ConnectionError, httpx.HTTPError) as error:
+    except (ConnectionError, HTTPError) as error:
         raise DataError(
             f"{begin} is no folder here (looked from {Path.cwd()}), and the Hub cannot be reached ({_short(error)}); "
             "check the network, or set data.root to a local copy"
         ) from None
-    except (datasets.exceptions.DatasetsError, OSError, ValueError, RuntimeError) as error:
+    except (*UNREADABLE, OSError, ValueError, RuntimeError) as error:
         raise DataError(f"{begin} cannot be read by datasets ({_short(error.__cause__ or error)})") from None
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import datasets
 import fsspec
-import httpx
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from datasets import Dataset, IterableDataset
 from huggingface_hub.constants import HF_HUB_CACHE
+from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # its client's own, by version
 
 from adapt.datamodules.objects import label_map_objects, large_objects, refuse_other_size
 from adapt.datamodules.source import Case
@@ -112,7 +112,7 @@ def _numbered(rows: HubRows) -> Iterator[tuple[int, dict[str, Any]]]:
         for table in rows.table:
             yield number, table.to_pylist()[0]
             number += 1
-    except (OSError, httpx.HTTPError, pa.ArrowException, datasets.exceptions.DatasetsError) as error:
+    except (OSError, HTTPError, pa.ArrowException, datasets.exceptions.DatasetsError) as error:
         raise DataError(f"{rows.place} {rows.split}: cannot be read from row {number} on ({error})") from None
 
 
@@ -237,7 +237,7 @@ def _content(value: Any, rows: HubRows, place: str) -> bytes:  # noqa: ANN401 - 
     try:
         with fsspec.open(path, "rb") as file:
             content: bytes = file.read()
-    except (OSError, ValueError, KeyError, httpx.HTTPError) as error:
+    except (OSError, ValueError, KeyError, HTTPError) as error:
         raise DataError(f"{place}: {path} cannot be read ({error})") from None
     return content
 

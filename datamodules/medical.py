@@ -1,6 +1,5 @@
 """Medical volumes: image and label volumes paired by name, cut into slices of one plane, grouped by patient."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from adapt.datamodules.objects import named_values, split_objects
-from adapt.datamodules.pairing import case_group, existing_folder, paired
 from adapt.datamodules.source import Case, Source
+from adapt.datamodules.volume_files import DICOM_SEG, VOLUME, find_volumes, patient_of
 from adapt.errors import DataError
 from adapt.formats import (
     Volume,
@@ -29,8 +28,6 @@ from adapt.recipe import HuWindow, MedicalData, Percentile
 from adapt.samples import Sample
 from adapt.wording import counted, listed
 
-VOLUME = re.compile(r"(?P<name>.+?)\.(?P<format>nii|nii\.gz|nrrd|mha)", re.IGNORECASE)
-DICOM_SEG = re.compile(r"(?P<name>.+?)\.dcm", re.IGNORECASE)
 READERS = {"nii": read_nifti, "nii.gz": read_nifti, "nrrd": read_itk, "mha": read_itk}
 """Ending of a file's name to its reader."""
 HU_WINDOWS = {"soft_tissue": (-160.0, 240.0), "lung": (-1350.0, 150.0), "bone": (-500.0, 1300.0)}
@@ -56,70 +53,70 @@ def medical_source(settings: MedicalData, root: Path) -> Source:
     """Pairs of image and label volumes below a folder.
 
     Images are NIfTI, NRRD or MetaImage files, or folders that hold one DICOM series; labels are files of the same
-    name, in any of these formats, or DICOM SEG: a file, or a folder that holds one.
+    name, in any of these formats, or DICOM SEG: a file, or a folder that holds one. Both may lie in a folder for each
+    patient (`volume_files`).
 
     Raises:
         DataError: a folder is missing or empty, or an image or label has no partner (all are listed).
     """
-    images = _volumes(existing_folder(root, settings.image_folder, "data.image_folder"), VOLUME)
-    labels = _volumes(existing_folder(root, settings.label_folder, "data.label_folder"), VOLUME, DICOM_SEG)
-    kinds = "volumes (.nii, .nii.gz, .nrrd, .mha) or folders with a DICOM series"
-    names, told = paired(images, labels, root, kinds=kinds, on_error=settings.on_error)
-    both = (*images.values(), *labels.values())
+    pairs, told, both = find_volumes(settings, root)
     return Source(
         inputs=[file for path in both for file in (sorted(path.iterdir()) if path.is_dir() else [path])],
-        cases=[*told, *(partial(read_case, name, images[name], labels[name], settings=settings) for name in names)],
+        cases=[*told, *(partial(read_case, name, *pair, settings=settings) for name, pair in pairs.items())],
     )
-
-
-def _volumes(folder: Path, *endings: re.Pattern[str]) -> dict[str, Path]:
-    """Name to file of an ending, or folder."""
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        match = next((match for ending in endings if (match := ending.fullmatch(path.name))), None)
-        name = path.name if path.is_dir() else match["name"] if match else None
-        if name is None or path.name.startswith("."):
-            continue
-        if name in found:
-            raise DataError(f"{folder}: two volumes are called {name}: {found[name].name} and {path.name}; keep one")
-        found[name] = path
-    return found
 
 
 def read_case(name: str, image_path: Path, label_path: Path, *, settings: MedicalData) -> Case:
     """Slices with objects of one volume; everything is checked before the first one.
 
     Raises:
+        DataError: see `read_volumes`.
+    """
+    image, labels = read_volumes(name, image_path, label_path, settings=settings)
+    case = Case(samples=())
+    group = patient_of(name, settings.group_pattern)
+    case.samples = _slices(name, group, image, labels, settings, case)
+    return case
+
+
+def read_volumes(name: str, image_path: Path, label_path: Path, *, settings: MedicalData) -> tuple[Volume, Labels]:
+    """An image and its labels on the same voxels.
+
+    Raises:
         DataError: unreadable, image and label of different geometry, NaN or infinite voxels, label values
             that are not whole or not named, or no labelled voxel.
     """
     if label_path.is_dir() or DICOM_SEG.fullmatch(label_path.name):
-        image = _read_image(image_path, settings)
+        image = read_scan(image_path, settings)
         labels = _read_segments(label_path, image, settings)
     else:
         label = _read_label(label_path, settings)  # before the image: it shrinks to a byte a voxel
-        image = _read_image(image_path, settings)
+        image = read_scan(image_path, settings)
         difference = same_geometry(image, label)
         if difference is not None:
             raise DataError(f"{name}: image and label do not match: {difference}. Resample the label to the image")
         labels = Labels([label.voxels], list(settings.labels.items()))
         _refuse_unnamed(label, settings)
-    _refuse_not_finite(image)
-    case = Case(samples=())
-    group = case_group(name, settings.group_pattern)
-    case.samples = _slices(name, group, image, labels, settings, case)
-    return case
+    return image, labels
 
 
-def _read_image(path: Path, settings: MedicalData) -> Volume:
+def read_scan(path: Path, settings: MedicalData) -> Volume:
+    """An image volume: a file, or a folder with a DICOM series.
+
+    Raises:
+        DataError: unreadable, too large, or with NaN or infinite voxels.
+    """
     if path.is_dir():
-        return read_dicom_series(path, max_voxels=settings.max_voxels)
-    return _read(path, settings, channel=settings.channel)
+        image = read_dicom_series(path, max_voxels=settings.max_voxels)
+    else:
+        image = _read(path, settings, channel=settings.channel)
+    _refuse_not_finite(image)
+    return image
 
 
 def _read(path: Path, settings: MedicalData, *, channel: int | None) -> Volume:
     match = VOLUME.fullmatch(path.name)
-    assert match is not None  # `_volumes` lists no other file
+    assert match is not None  # `volumes_in` lists no other file
     return READERS[match["format"].lower()](path, channel=channel, max_voxels=settings.max_voxels)
 
 
@@ -127,13 +124,13 @@ def _slices(
     name: str, group: str, image: Volume, labels: Labels, settings: MedicalData, case: Case
 ) -> Iterator[Sample]:
     """The slices with objects, one at a time; counts what is left out in `case`."""
-    windows = _windows(image, settings.intensity)
+    windows = windows_of(image, settings.intensity)
     axis = PLANES[settings.plane]
     row, column = np.delete(image.spacing, axis)
     for index in range(image.voxels.shape[axis]):
         found = [
             split_objects(
-                _slice(layer, axis, index),
+                plane_of(layer, axis, index),
                 {structure: value},
                 by_component=settings.objects == "component",
                 min_pixels=settings.min_object_pixels,
@@ -147,7 +144,7 @@ def _slices(
             case.empty_images += 1
             continue
         yield Sample(
-            image=_channels(image.voxels, axis, index, windows, neighbours=settings.channels == "neighbours"),
+            image=slice_picture(image.voxels, axis, index, windows, neighbours=settings.channels == "neighbours"),
             masks=masks,
             categories=tuple(category for _, categories, _ in found for category in categories),
             group=group,
@@ -159,20 +156,20 @@ def _slices(
         )
 
 
-def _channels(
+def slice_picture(
     voxels: npt.NDArray[Any], axis: int, index: int, windows: list[tuple[float, float]], *, neighbours: bool
 ) -> npt.NDArray[np.uint8]:
     """(H, W, 3) uint8 of a slice: one window three times, three windows, or the slices before, at and after it."""
     if neighbours:  # the first and the last slice stand in for what lies beyond
         indices = [min(max(index + step, 0), voxels.shape[axis] - 1) for step in (-1, 0, 1)]
         low, high = windows[0]
-        channels = [to_uint8(_slice(voxels, axis, i), low=low, high=high) for i in indices]
+        channels = [to_uint8(plane_of(voxels, axis, i), low=low, high=high) for i in indices]
     else:
-        channels = [to_uint8(_slice(voxels, axis, index), low=low, high=high) for low, high in windows]
+        channels = [to_uint8(plane_of(voxels, axis, index), low=low, high=high) for low, high in windows]
     return np.stack(channels if len(channels) == 3 else channels * 3, axis=-1)
 
 
-def _slice(voxels: npt.NDArray[Any], axis: int, index: int) -> npt.NDArray[Any]:
+def plane_of(voxels: npt.NDArray[Any], axis: int, index: int) -> npt.NDArray[Any]:
     """One slice as it is looked at: anterior or superior on top."""
     plane: npt.NDArray[Any] = np.moveaxis(voxels, axis, 0)[index]
     return plane if axis == 0 else plane[::-1]
@@ -249,7 +246,7 @@ def _nothing_labelled(source: Path, settings: MedicalData, found: str) -> str:
     )
 
 
-def _windows(image: Volume, intensity: HuWindow | Percentile) -> list[tuple[float, float]]:
+def windows_of(image: Volume, intensity: HuWindow | Percentile) -> list[tuple[float, float]]:
     """The [low, high] of one channel, or of each of three, in the unit of the voxels."""
     if isinstance(intensity, Percentile):
         return [percentile_range(image.voxels, low=intensity.low, high=intensity.high)]

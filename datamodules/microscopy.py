@@ -1,7 +1,7 @@
-"""Microscopy: images with maps of instances, cut into planes and tiles, grouped by image or block of planes."""
+"""Microscopy: images with maps of instances, cut into planes, frames and tiles, grouped by image or by block."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -10,19 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from adapt.datamodules.microscopy_files import files_of, find_pairs, open_image, open_labels
+from adapt.datamodules.microscopy_pictures import Picture, pictures_of, refuse_other_pictures
 from adapt.datamodules.objects import instance_objects, is_binary_mask
 from adapt.datamodules.pairing import case_group
 from adapt.datamodules.source import Case, Source
+from adapt.datamodules.tracks import numbered_through
 from adapt.errors import DataError
 from adapt.formats import label_values, percentile_range, to_uint8
 from adapt.formats.intensity import COUNTED
-from adapt.formats.planes import PlaneStack, channel_indices, one_index
+from adapt.formats.planes import PlaneStack, channel_indices
 from adapt.recipe import MicroscopyData
 from adapt.samples import Sample
 from adapt.tiles import Tile, cut_by_border, tile_image
-
-Planes = tuple[int, ...]
-"""Places along Z that make up one picture: one, or all that are projected."""
 
 
 def microscopy_source(settings: MicroscopyData, root: Path) -> Source:
@@ -39,7 +38,7 @@ def microscopy_source(settings: MicroscopyData, root: Path) -> Source:
 
 
 def read_case(name: str, image_path: Path, label_path: Path, *, settings: MicroscopyData) -> Case:
-    """One image: its planes and their tiles, read as they are asked for.
+    """One image: its planes or frames and their tiles, read as they are asked for.
 
     Raises:
         DataError: a name without a group. As the samples are gone through: unreadable, image and labels that do not
@@ -56,91 +55,81 @@ def _samples(
 ) -> Iterator[Sample]:
     """Tiles with objects, one at a time; counts what is left out in `case`."""
     with open_image(image_path, settings) as image, open_labels(label_path, image, settings) as labels:
-        time = one_index(image, "T", settings.time, key="data.time")
         channels = channel_indices(image, settings.channels)
-        planes = {
-            places: _group(group, places[0], settings)
-            for places in _planes(image, labels, settings)
-            if not _in_gap(places[0], settings)
+        groups = {
+            picture: _group(group, picture, settings)
+            for picture in pictures_of(image, settings)
+            if not _in_gap(picture, settings)
         }
+        refuse_other_pictures(labels, image, settings)
 
         @lru_cache(maxsize=1)  # an image of one plane is read once, for its percentiles and for its pixels
-        def pixels(places: Planes) -> npt.NDArray[Any]:
-            return np.stack([_projected(image, time, places, channel) for channel in channels], axis=-1)
+        def pixels(picture: Picture) -> npt.NDArray[Any]:
+            return np.stack([projected(image, picture, channel) for channel in channels], axis=-1)
 
-        ranges = _ranges((pixels(places) for places in planes), len(planes), image, settings)
-        for places, group_of_plane in planes.items():
-            values = _label_values(labels, time, places)
-            small = _without_small(values, settings.min_object_pixels)
-            case.small_objects += small
-            picture = _picture(pixels(places), ranges)
-            place = f"/z{places[0]:04d}" if settings.z == "all" else ""
-            tiles = tile_image(*image.size, size=settings.tile_size, overlap=settings.tile_overlap)
+        ranges = value_ranges((pixels(picture) for picture in groups), len(groups), image, settings)
+        tiles = tile_image(*image.size, size=settings.tile_size, overlap=settings.tile_overlap)
+        for (picture, of_group), values in zip(groups.items(), _label_maps(labels, groups, settings), strict=True):
+            case.small_objects += _without_small(values, settings.min_object_pixels)
+            shown = plane_picture(pixels(picture), ranges)
             for tile in tiles:
-                masks, cut = _tile_objects(values, tile, settings)
+                masks, numbers, cut = _tile_objects(values, tile, settings)
                 if not len(masks):
                     case.empty_images += 1
                     continue
+                of_tile = f"/y{tile.top:05d}_x{tile.left:05d}" if len(tiles) > 1 else ""
                 yield Sample(
-                    image=picture[tile.slices],
+                    image=shown[tile.slices],
                     masks=masks,
                     categories=(settings.category,) * len(masks),
-                    group=group_of_plane,
+                    group=of_group,
                     spacing=image.pixel_size or labels.pixel_size or (1.0, 1.0),
                     spacing_unit="um" if image.pixel_size or labels.pixel_size else "px",
-                    sample_id=f"{name}{place}" + (f"/y{tile.top:05d}_x{tile.left:05d}" if len(tiles) > 1 else ""),
+                    sample_id=f"{name}{picture.name}{of_tile}",
                     source=str(image_path),
                     cut=cut,
+                    slice_of=None if picture.place is None else (f"{name}{of_tile}", picture.place, None),
+                    tracks=() if picture.place is None else numbers,
                 )
 
 
-def _planes(image: PlaneStack, labels: PlaneStack, settings: MicroscopyData) -> list[Planes]:
-    """The pictures of a stack.
-
-    Raises:
-        DataError: there are several planes and none is chosen, or the labels are not of the pictures.
-    """
-    count = image.length("Z")
-    if settings.z == "max":
-        if labels.length("Z") > 1:
-            raise DataError(
-                f"{labels.source}: has labels of {labels.length('Z')} planes, but data.z=max makes one picture of "
-                "them; labels of the projection are needed, or data.z=all"
-            )
-        return [tuple(range(count))]
-    if settings.z == "all":
-        if labels.length("Z") != count:
-            raise DataError(f"{labels.source}: has labels of one plane, but data.z=all reads {count}; set data.z")
-        return [(place,) for place in range(count)]
-    return [(one_index(image, "Z", settings.z, key="data.z"),)]
-
-
-def _in_gap(plane: int, settings: MicroscopyData) -> bool:
-    """Whether a plane lies between two blocks: it would show a bit of the objects of both."""
-    if settings.split_by == "file":
+def _in_gap(picture: Picture, settings: MicroscopyData) -> bool:
+    """Whether a picture lies between two blocks: it would show a bit of the objects of both."""
+    if settings.split_by == "file" or picture.place is None:
         return False
-    return plane % (settings.block_planes + settings.block_gap) >= settings.block_planes
+    return picture.place % (settings.block_planes + settings.block_gap) >= settings.block_planes
 
 
-def _group(image_group: str, plane: int, settings: MicroscopyData) -> str:
-    """The image's group, or the block of the plane."""
-    if settings.split_by == "file":
+def _group(image_group: str, picture: Picture, settings: MicroscopyData) -> str:
+    """The image's group, or the block of the picture."""
+    if settings.split_by == "file" or picture.place is None:
         return image_group
-    return f"{image_group}/block_{plane // (settings.block_planes + settings.block_gap):03d}"
+    return f"{image_group}/block_{picture.place // (settings.block_planes + settings.block_gap):03d}"
 
 
-def _projected(image: PlaneStack, time: int, places: Planes, channel: int) -> npt.NDArray[Any]:
-    """(H, W) values of one plane, or the greatest of several."""
-    values = image.plane(time=time, z=places[0], channel=channel)
-    for place in places[1:]:
-        values = np.maximum(values, image.plane(time=time, z=place, channel=channel))
-    return values
+def projected(
+    image: PlaneStack, picture: Picture, channel: int, *, window: tuple[slice, slice] | None = None
+) -> npt.NDArray[Any]:
+    """(H, W) values of one plane, or the greatest of several; of the whole, or of a window of it."""
+    values = [image.plane(time=picture.time, z=place, channel=channel, window=window) for place in picture.planes]
+    return values[0] if len(values) == 1 else np.maximum.reduce(values)
 
 
-def _ranges(
+def counted_step(image: PlaneStack, count: int) -> int:
+    """Of the pixels of so many pictures of an image, every how manieth row and column counts for its ranges."""
+    return math.ceil(math.sqrt(max(count * math.prod(image.size) / COUNTED, 1)))
+
+
+def value_ranges(
     pictures: Iterator[npt.NDArray[Any]], count: int, image: PlaneStack, settings: MicroscopyData
 ) -> list[tuple[float, float]] | None:
     """The [low, high] of each channel over all pictures of an image, or None where values stay as they are.
+
+    Args:
+        pictures: (H, W, C) each, whole or in strips, whose heights are multiples of `counted_step`.
+        count: how many pictures, each whole.
+        image: of which they are.
+        settings: of the recipe.
 
     Raises:
         DataError: they cannot stay as they are.
@@ -149,7 +138,7 @@ def _ranges(
         if image.dtype != np.uint8:
             raise DataError(f"{image.source}: its pixels are {image.dtype}, so data.intensity is needed, not null")
         return None
-    step = math.ceil(math.sqrt(max(count * math.prod(image.size) / COUNTED, 1)))
+    step = counted_step(image, count)
     found = []
     coloured = False
     for picture in pictures:
@@ -162,7 +151,7 @@ def _ranges(
     return [percentile_range(channel, low=low, high=high) for channel in values.T]
 
 
-def _picture(pixels: npt.NDArray[Any], ranges: Sequence[tuple[float, float]] | None) -> npt.NDArray[np.uint8]:
+def plane_picture(pixels: npt.NDArray[Any], ranges: Sequence[tuple[float, float]] | None) -> npt.NDArray[np.uint8]:
     """(H, W, 3) uint8 of one channel three times, of two with the third empty, or of three."""
     channels = list(np.moveaxis(pixels, -1, 0))
     if ranges is not None:
@@ -174,13 +163,35 @@ def _picture(pixels: npt.NDArray[Any], ranges: Sequence[tuple[float, float]] | N
     return np.stack(channels, axis=-1)
 
 
-def _label_values(labels: PlaneStack, time: int, places: Planes) -> npt.NDArray[np.integer]:
-    """(H, W) label values of a plane, a copy; labels of one time or one plane serve for the chosen one.
+def read_label_maps(image_path: Path, label_path: Path, settings: MicroscopyData) -> npt.NDArray[np.integer]:
+    """(pictures, H, W) label values of all pictures of an image, in which an object of a series has one value.
+
+    Raises:
+        DataError: see `read_case`.
+    """
+    with open_image(image_path, settings) as image, open_labels(label_path, image, settings) as labels:
+        pictures = pictures_of(image, settings)
+        refuse_other_pictures(labels, image, settings)
+        return np.stack(list(_label_maps(labels, pictures, settings)))
+
+
+def _label_maps(
+    labels: PlaneStack, pictures: Iterable[Picture], settings: MicroscopyData
+) -> Iterator[npt.NDArray[np.integer]]:
+    """(H, W) label values of each picture, copies; of a series the objects are linked where values do not say it."""
+    maps = (_label_values(labels, picture) for picture in pictures)
+    return numbered_through(maps) if settings.tracks == "overlap" else maps
+
+
+def _label_values(labels: PlaneStack, picture: Picture) -> npt.NDArray[np.integer]:
+    """(H, W) label values of a picture, a copy; labels of one time or one plane serve for the chosen one.
 
     Raises:
         DataError: values are not whole or below 0, or they are a mask and not instances.
     """
-    stored = labels.plane(time=time if labels.length("T") > 1 else 0, z=places[0] if labels.length("Z") > 1 else 0)
+    stored = labels.plane(
+        time=picture.time if labels.length("T") > 1 else 0, z=picture.planes[0] if labels.length("Z") > 1 else 0
+    )
     values = label_values(stored, source=labels.source)
     if is_binary_mask(values):
         raise DataError(
@@ -201,10 +212,10 @@ def _without_small(values: npt.NDArray[np.integer], least: int) -> int:
 
 def _tile_objects(
     values: npt.NDArray[np.integer], tile: Tile, settings: MicroscopyData
-) -> tuple[npt.NDArray[np.bool_], tuple[bool, ...]]:
-    """(N, h, w) masks of a tile, and which of them its border cuts; pieces that are too small are left out."""
-    masks, _, _ = instance_objects(values[tile.slices], min_pixels=settings.min_object_pixels)
+) -> tuple[npt.NDArray[np.bool_], tuple[int, ...], tuple[bool, ...]]:
+    """(N, h, w) masks of a tile, their values, and which its border cuts; pieces that are too small are left out."""
+    masks, numbers, _ = instance_objects(values[tile.slices], min_pixels=settings.min_object_pixels)
     height, width = values.shape
     cut = cut_by_border(masks, tile, height=height, width=width)
     kept = ~cut if settings.cut_objects == "drop" else np.ones_like(cut)
-    return masks[kept], tuple(cut[kept].tolist())
+    return masks[kept], tuple(numbers[kept].tolist()), tuple(cut[kept].tolist())

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from adapt.datamodules.objects import refuse_other_size
-from adapt.datamodules.pairing import by_name, existing_folder, files_below, paired
+from adapt.datamodules.pairing import by_name, existing_folder, files_below, paired, side_by_side, stripped
 from adapt.datamodules.source import Case
 from adapt.errors import DataError
 from adapt.formats import read_image, read_label_map
@@ -44,12 +44,7 @@ def find_pairs(settings: MicroscopyData, root: Path) -> tuple[dict[str, tuple[Pa
         _, told = paired(images, images, root, kinds=".zarr folders", on_error=settings.on_error)
         return {name: (path, path / "labels" / settings.label_name) for name, path in images.items()}, told
     labels_below = existing_folder(root, settings.label_folder, "data.label_folder")
-    shared = images_below.resolve() == labels_below.resolve()
-    if shared and settings.image_suffix == settings.label_suffix:
-        raise DataError(
-            f"{images_below}: holds images and labels; set data.label_suffix (and data.image_suffix) to what their "
-            "names end in, such as _masks"
-        )
+    shared = side_by_side(images_below, labels_below, settings.image_suffix, settings.label_suffix)
     labels = _files(labels_below, settings.label_suffix, without=(settings.image_suffix,) if shared else ())
     images = _files(
         images_below, settings.image_suffix, without=(settings.label_suffix, *CELLPOSE_RESULTS) if shared else ()
@@ -58,7 +53,7 @@ def find_pairs(settings: MicroscopyData, root: Path) -> tuple[dict[str, tuple[Pa
     if images and not labels:
         ending = f", whose name ends in data.label_suffix={settings.label_suffix}," if settings.label_suffix else ""
         raise DataError(f"{labels_below}: no label{ending} is in data.label_folder; {KINDS} are read")
-    names, told = paired(images, labels, root, kinds=KINDS, on_error=settings.on_error)
+    names, told = paired(images, labels, root, kinds=KINDS, on_error=settings.on_error, suffixes=True)
     return {name: (images[name], labels[name]) for name in names}, told
 
 
@@ -72,9 +67,9 @@ def _named(folder: Path, suffix: str, without: tuple[str, ...]) -> Iterator[tupl
         match = FILE.fullmatch(path.name)
         if match is None or path.name.startswith(".") or path.is_dir() != (match["format"].lower() == "zarr"):
             continue
-        stem = match["name"]
-        if stem.endswith(suffix) and not any(stem.endswith(other) for other in without if len(other) > len(suffix)):
-            yield stem.removesuffix(suffix), path
+        name = stripped(match["name"], suffix, others=without)
+        if name is not None:
+            yield name, path
 
 
 def _refuse_pickles(images: dict[str, Path], labels: dict[str, Path], folder: Path, settings: MicroscopyData) -> None:

@@ -22,7 +22,7 @@ def existing_folder(root: Path, below: str, key: str) -> Path:
     folder = root / below
     if not folder.is_dir():
         found = listed(sorted(path.name for path in root.iterdir())) or "nothing"
-        raise DataError(f"{key}: no folder {folder}; {root} holds: {found}")
+        raise DataError(f"{key}: no folder {folder}; {root} holds: {found}; set it to one of them, or data.root")
     return folder
 
 
@@ -48,6 +48,28 @@ def files_ending(folder: Path, endings: Sequence[str]) -> list[Path]:
     ]
 
 
+def stripped(name: str, suffix: str, *, others: Sequence[str] = ()) -> str | None:
+    """A name without its suffix; nothing if it does not end in it, or in one of the others that is longer."""
+    if not name.endswith(suffix) or any(name.endswith(other) for other in others if len(other) > len(suffix)):
+        return None
+    return name.removesuffix(suffix)
+
+
+def side_by_side(images: Path, labels: Path, image_suffix: str, label_suffix: str) -> bool:
+    """Whether one folder holds both.
+
+    Raises:
+        DataError: it does, and no suffix tells them apart.
+    """
+    shared = images.resolve() == labels.resolve()
+    if shared and image_suffix == label_suffix:
+        raise DataError(
+            f"{images}: holds images and labels; set data.label_suffix (and data.image_suffix) to what their names end "
+            "in, such as _masks"
+        )
+    return shared
+
+
 def by_name(named: Iterable[tuple[str, Path]], folder: Path) -> dict[str, Path]:
     """Name to path, of files below a folder.
 
@@ -71,6 +93,7 @@ def paired(
     kinds: str,
     on_error: str,
     unlabelled: bool = False,
+    suffixes: bool = False,
 ) -> tuple[list[str], list[Callable[[], Case]]]:
     """Names that an image and a label share, and for each name without a partner a case that says so.
 
@@ -81,12 +104,16 @@ def paired(
         kinds: of files that are images, for messages.
         on_error: `fail`, or `skip` for names without a partner.
         unlabelled: an image without a label is one without an object.
+        suffixes: the domain has data.label_suffix, which a message then proposes.
 
     Raises:
-        DataError: there is no image at all; or, with `fail`, some names have no partner, and all are listed.
+        DataError: there is no image at all, or no image and label share a name; or, with `fail`, some names have no
+            partner, and all are listed.
     """
     if not images:
         raise DataError(f"{root}: no image found; {kinds} are read")
+    if labels and not set(images) & set(labels) and not unlabelled:
+        raise DataError(_no_pair(sorted(images), sorted(labels), root, suffixes=suffixes))
     lonely = (
         ("image", "a label of the same name", sorted(set() if unlabelled else set(images) - set(labels))),
         ("label", "an image of the same name", sorted(set(labels) - set(images))),
@@ -102,6 +129,17 @@ def paired(
         for name in names
     ]
     return sorted(images if unlabelled else set(images) & set(labels)), told
+
+
+def _no_pair(images: Sequence[str], labels: Sequence[str], root: Path, *, suffixes: bool) -> str:
+    """That no name is shared; and what all labels have more than their images, if it is one ending."""
+    found = f"{counted(len(images), 'image')} such as {images[0]}, {counted(len(labels), 'label')} such as {labels[0]}"
+    advice = "Give both the same name"
+    if suffixes:
+        more = {label.removeprefix(image) for image in images for label in labels[:1] if label.startswith(image)}
+        shortest = min(more, key=len, default="")
+        advice += f", or set data.label_suffix={shortest or '(what the names of labels have more)'}"
+    return f"{root}: no label has the name of an image: {found}. {advice}"
 
 
 def refuse(message: str) -> Case:

@@ -37,6 +37,8 @@ SCHEMA = pa.schema(
         "masks": pa.list_(pa.binary()),  # bits inside the boxes
         "categories": pa.list_(pa.string()),
         "cut": pa.list_(pa.bool_()),
+        "weights": pa.list_(pa.float32()),
+        "tracks": pa.list_(pa.int64()),
         "group": pa.string(),
         "spacing": pa.list_(pa.float64()),
         "spacing_unit": pa.string(),
@@ -119,11 +121,15 @@ def _in_processes(
                 "set trainer.workers=0. What is prepared is kept"
             ) from None
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)  # waits for those at work: they put their half-written files away
 
 
 def make_part(read: Callable[[], Case], stem: Path) -> str | None:
-    """Read a case and write its samples; the error if it cannot be used."""
+    """Read a case and write its samples; the error if it cannot be used.
+
+    Raises:
+        OSError: the part cannot be written; nothing half-written is left.
+    """
     facts = PartFacts()
     temporary = stem.with_name(f".{stem.name}.{os.getpid()}")
     try:
@@ -134,14 +140,17 @@ def make_part(read: Callable[[], Case], stem: Path) -> str | None:
                 facts.samples += 1
                 facts.objects += len(sample.masks)
                 facts.cut_objects += sum(sample.cut)
+        facts.empty_images, facts.small_objects, facts.errors = case.empty_images, case.small_objects, case.errors
+        facts.unlabelled = case.unlabelled
+        _put(temporary, stem.with_suffix(".arrow"))
+        temporary.write_text(json.dumps(asdict(facts)), encoding="utf-8")
+        _put(temporary, _facts_file(stem))  # last: it says that the part is whole
     except DataError as error:
-        temporary.unlink(missing_ok=True)
         return str(error)
-    facts.empty_images, facts.small_objects, facts.errors = case.empty_images, case.small_objects, case.errors
-    facts.unlabelled = case.unlabelled
-    _put(temporary, stem.with_suffix(".arrow"))
-    temporary.write_text(json.dumps(asdict(facts)), encoding="utf-8")
-    _put(temporary, _facts_file(stem))  # last: it says that the part is whole
+    except UnicodeEncodeError as error:
+        return f"{sample.source}: the name {error.object!r} is no text that could be written; rename it"
+    finally:
+        temporary.unlink(missing_ok=True)
     return None
 
 
@@ -192,6 +201,8 @@ def _row(sample: Sample) -> dict[str, object]:
         "masks": masks,
         "categories": list(sample.categories),
         "cut": list(sample.cut),
+        "weights": list(sample.weights),
+        "tracks": list(sample.tracks),
         "group": sample.group,
         "spacing": list(sample.spacing),
         "spacing_unit": sample.spacing_unit,

@@ -71,7 +71,7 @@ def _sample(
     if not kept.any():
         return None
     return Sample(
-        image=_image(scene, bands, values, valid, settings),
+        image=window_picture(scene, bands, values, valid, settings),
         masks=masks[kept],
         categories=tuple(name for name, keep in zip(categories, kept, strict=True) if keep),
         group=area.group,
@@ -83,14 +83,14 @@ def _sample(
     )
 
 
-def _image(
+def window_picture(
     scene: Scene,
     bands: tuple[int, ...],
     values: npt.NDArray[Any],
     valid: npt.NDArray[np.bool_],
     settings: SatelliteData,
 ) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) uint8 of a tile; 0 where it has no value."""
+    """(H, W, 3) uint8 of a tile of a scene; 0 where it has no value."""
     channels = [
         np.where(valid, to_uint8(np.where(valid, band, low), low=low, high=high), 0)
         for band, (low, high) in zip(values, _ranges(scene, bands, settings), strict=True)

@@ -77,3 +77,8 @@ class Source:
     inputs: Sequence[Path]
     cases: Sequence[Callable[[], Case]]
     version: str = ""
+
+
+def joined(source: Source, more: Source) -> Source:
+    """Two sources as one; the cases of the first come first."""
+    return Source([*source.inputs, *more.inputs], [*source.cases, *more.cases], source.version + more.version)

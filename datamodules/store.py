@@ -24,12 +24,12 @@ from rich.console import Console
 from adapt.datamodules.prepare import SCHEMA, PartFacts, join_parts, make_parts, read_facts
 from adapt.datamodules.source import Source
 from adapt.errors import DataError
-from adapt.files import permissions
+from adapt.files import in_turn, permissions
 from adapt.formats import decode_crops
 from adapt.samples import Sample
 from adapt.wording import counted
 
-VERSION = 6
+VERSION = 8
 """Raise it when what a store holds changes; older stores are then left alone and made anew."""
 DATA, FACTS = "data.arrow", "facts.json"
 LISTED_ERRORS = 20
@@ -95,6 +95,8 @@ class Store:
             categories=tuple(names[i] for i in chosen),
             spacing=tuple(values["spacing"]),
             cut=tuple(values["cut"][i] for i in chosen) if values["cut"] else (),
+            weights=tuple(values["weights"][i] for i in chosen) if values["weights"] else (),
+            tracks=tuple(values["tracks"][i] for i in chosen) if values["tracks"] else (),
             slice_of=values["slice_of"] and tuple(values["slice_of"].values()),
             **{name: values[name] for name in ("group", "spacing_unit", "sample_id", "source")},
         )
@@ -140,20 +142,34 @@ def open_or_make(
         DataError: every case that cannot be used, at once; or the cache cannot be written.
     """
     folder = cache / "stores" / store_key(source, settings)
-    store = _open(folder)
-    if store is not None and (on_error == "skip" or not store.facts.skipped):
+    store = _usable(folder, on_error)
+    if store is not None:
         return store
     try:
-        _make(source, folder, console=console, on_error=on_error, workers=workers)
+        with in_turn(cache / "locks" / folder.name):
+            store = _usable(folder, on_error)  # another process may have made it meanwhile
+            if store is not None:
+                return store
+            _make(source, folder, console=console, on_error=on_error, workers=workers)
     except OSError as error:
         store = _open(folder)  # another process may have been faster, and has put away the parts
         if store is not None:
             shutil.rmtree(folder.with_suffix(".parts"), ignore_errors=True)  # those that this one made meanwhile
             return store
         raise DataError(
-            f"cache folder {cache} cannot be written ({error.strerror}); set cache=/another/folder"
+            f"cache folder {cache} cannot be written ({error.strerror or error}); free space, or set "
+            "cache=/another/folder. What is prepared is kept"
         ) from None
     return _opened(folder)
+
+
+def _usable(folder: Path, on_error: str) -> Store | None:
+    store = _open(folder)
+    if store is None or (on_error == "fail" and store.facts.skipped):
+        return None
+    if not store.facts.skipped:  # else another process may be making it anew
+        shutil.rmtree(folder.with_suffix(".parts"), ignore_errors=True)  # of one that was killed right after
+    return store
 
 
 def _opened(folder: Path) -> Store:
@@ -179,14 +195,19 @@ def _open(folder: Path) -> Store | None:
 
 
 def _make(source: Source, folder: Path, *, console: Console, on_error: str, workers: int) -> None:
-    """Make the parts, join them in a temporary folder, and put it in place."""
+    """Make the parts, join them in a temporary folder among them, and put it in place.
+
+    There, what a killed process has left half joined goes with the parts.
+    """
     parts = folder.with_suffix(".parts")
+    if parts.is_symlink():  # not ours, and it may lead anywhere
+        parts.unlink()
     stems, errors = make_parts(source.cases, parts, workers=workers, console=console)
     found = [read_facts(stem) for stem in stems]
     errors += [error for part in found for error in part.errors]
     errors = list(dict.fromkeys(errors))  # a scene is read by several cases
     _refuse(source, found, errors, skip=on_error == "skip")
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    temporary = Path(tempfile.mkdtemp(dir=parts, prefix=".joined."))
     try:
         join_parts(stems, temporary / DATA)
         facts = Facts(
@@ -226,4 +247,6 @@ def _refuse(source: Source, found: Sequence[PartFacts], errors: Sequence[str], *
     if not any(part.samples for part in found):
         small = sum(part.small_objects for part in found)
         hint = f" {counted(small, 'object')} smaller than data.min_object_pixels; lower it." if small else ""
+        if not small and not unusable:
+            hint = " All were read, but no label has an object: give the right files, or labels that are not empty."
         raise DataError(f"no image with an object was found in {counted(cases, 'case')}.{hint} {unusable}".rstrip())

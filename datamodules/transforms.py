@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from adapt.recipe import AugmentSettings
 from adapt.samples import Sample
@@ -16,6 +17,8 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it would ask a server for its ne
 import albumentations as A
 import cv2
 
+Image = npt.NDArray[np.uint8]
+Masks = npt.NDArray[np.bool_]
 SMALLEST_SHARE = 0.25
 SMALLEST_PIXELS = 4
 """An object that geometry cuts below a quarter of its area, or below 4 pixels, is dropped."""
@@ -38,9 +41,13 @@ OPERATIONS: dict[str, Callable[[float], A.BasicTransform]] = {
 
 
 class Augmentation:
-    """The operations with a chance above 0, applied to an image and its masks together."""
+    """The operations with a chance above 0, applied to an image and its masks together.
 
-    def __init__(self, settings: AugmentSettings) -> None:
+    With `keep_cut`, what geometry leaves of an object is kept, however little: of a class, it is no background.
+    """
+
+    def __init__(self, settings: AugmentSettings, *, keep_cut: bool = False) -> None:
+        self._keep_cut = keep_cut
         chances = settings.model_dump()
         chosen = [make(chances[name]) for name, make in OPERATIONS.items() if chances[name] > 0]
         self._compose = A.Compose(chosen) if chosen else None
@@ -49,15 +56,12 @@ class Augmentation:
         """The augmented sample; the sample itself if no object would be left. Spacing stays that of the stored axes."""
         if self._compose is None:
             return sample
-        self._compose.set_random_seed(seed)
-        result = self._compose(image=sample.image, masks=sample.masks.astype(np.uint8))
-        masks = np.asarray(result["masks"]).astype(bool)
-        before, after = sample.masks.sum((1, 2)), masks.sum((1, 2))
-        kept = (after >= SMALLEST_SHARE * before) & (after >= np.minimum(SMALLEST_PIXELS, before))
+        image, masks = self.apply(sample.image, sample.masks, seed=seed)
+        kept = (masks.sum((1, 2)) > 0) if self._keep_cut else large_enough(sample.masks, masks)
         if not kept.any():
             return sample
         return Sample(
-            image=np.ascontiguousarray(result["image"]),
+            image=image,
             masks=masks[kept],
             categories=tuple(name for name, keep in zip(sample.categories, kept, strict=True) if keep),
             group=sample.group,
@@ -65,4 +69,22 @@ class Augmentation:
             spacing_unit=sample.spacing_unit,
             sample_id=sample.sample_id,
             source=sample.source,
+            weights=tuple(weight for weight, keep in zip(sample.weights, kept, strict=True) if keep)
+            if sample.weights
+            else (),
         )
+
+    def apply(self, image: Image, masks: Masks, *, seed: int) -> tuple[Image, Masks]:
+        """An image (H, W, 3) uint8 and masks (N, H, W) bool of it, which may be empty, as the seed has it."""
+        if self._compose is None:
+            return image, masks
+        self._compose.set_random_seed(seed)
+        result = self._compose(image=image, masks=masks.astype(np.uint8))
+        return np.ascontiguousarray(result["image"]), np.asarray(result["masks"]).astype(bool)
+
+
+def large_enough(before: Masks, after: Masks) -> npt.NDArray[np.bool_]:
+    """(N,) bool, the objects that geometry has left enough of; see `SMALLEST_SHARE`."""
+    areas, left = before.sum((1, 2)), after.sum((1, 2))
+    kept: npt.NDArray[np.bool_] = (left >= SMALLEST_SHARE * areas) & (left >= np.minimum(SMALLEST_PIXELS, areas))
+    return kept

@@ -9,8 +9,11 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch's; pytest -n gives each core a worker already
 os.environ.pop("WANDB_MODE", None)  # a setting of the developer's shell must not change what is tested
 
+import locale
 import socket
+import sys
 from collections.abc import Callable, Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,12 @@ settings.register_profile("adapt", deadline=None, derandomize=True)  # the machi
 settings.load_profile("adapt")
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+def pytest_collection_finish() -> None:
+    """Start the server of processes, if a file of the collected tests has asked for it."""
+    if "ready_processes" in sys.modules:
+        forkserver.ensure_running()
 
 
 class NetworkRefusedError(OSError):
@@ -39,6 +48,14 @@ def _guarded_connect(real: Callable[[socket.socket, object], object]) -> Callabl
         return real(self, address)
 
     return connect
+
+
+@pytest.fixture(autouse=True)
+def locale_as_it_was() -> Iterator[None]:
+    """DICOM that a test itself hands to ITK sets the locale to C, in which later tests read ASCII only."""
+    place = locale.setlocale(locale.LC_CTYPE)
+    yield
+    locale.setlocale(locale.LC_CTYPE, place)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -69,5 +86,5 @@ def shared_data() -> Path:
     """The folder of real images beside the checkout; tests that use it carry the mark `shared_data`."""
     folder = Path(__file__).parents[1].parent / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip("needs the real images of ../shared/data, which is not there")
+        pytest.skip("needs the real images, which are not beside this checkout")
     return folder

@@ -8,13 +8,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from transformers.models.sam.modeling_sam import SamPatchEmbeddings
 
-from adapt import batch_size
-from adapt.batch_size import Trial, crowded_batch, expected_peak, find_batch_size, largest_that_fits
 from adapt.errors import RunError
-from adapt.recipe import Recipe, find_recipe, load_recipe
+from adapt.jobs import batch_size
+from adapt.jobs.batch_size import Trial, crowded_batch, expected_peak, find_batch_size, largest_that_fits
+from adapt.recipe import DecoderTuning, FullTuning, LoraTuning, Recipe, TuningSettings, find_recipe, load_recipe
 from adapt.segmenters import PromptableSegmenter, load_segmenter
-from adapt.tuning import tune_decoder
+from adapt.tuning import choose, tune_decoder
 
 CPU = torch.device("cpu")
 
@@ -64,9 +65,8 @@ def search(
     monkeypatch.setattr(batch_size, "held_bytes", lambda device: 0)
     monkeypatch.setattr(batch_size, "free_bytes", lambda device: int(10 * room / batch_size.USED_SHARE) + 1)
     printed = io.StringIO()
-    found = find_batch_size(
-        recipe, tiny, images=images, objects=3, device=CPU, console=Console(file=printed, width=200)
-    )
+    console = Console(file=printed, width=200)
+    found = find_batch_size(recipe, tiny, images=images, objects=3, device=CPU, cached=True, console=console)
     return found, tried, printed.getvalue()
 
 
@@ -104,7 +104,7 @@ def test_an_allocators_error_is_a_size_that_does_not_fit(
 
     monkeypatch.setattr(Trial, "peak", peak)
     quiet = Console(file=io.StringIO())
-    assert find_batch_size(recipe, tiny, images=100, objects=3, device=CPU, console=quiet) == 5
+    assert find_batch_size(recipe, tiny, images=100, objects=3, device=CPU, cached=False, console=quiet) == 5
 
 
 def test_a_fault_that_is_none_of_memory_is_not_hidden(
@@ -114,8 +114,9 @@ def test_a_fault_that_is_none_of_memory_is_not_hidden(
         raise RuntimeError("shapes differ")
 
     monkeypatch.setattr(Trial, "peak", peak)
+    quiet = Console(file=io.StringIO())
     with pytest.raises(RuntimeError, match="shapes differ"):
-        find_batch_size(recipe, tiny, images=9, objects=3, device=CPU, console=Console(file=io.StringIO()))
+        find_batch_size(recipe, tiny, images=9, objects=3, device=CPU, cached=False, console=quiet)
 
 
 def test_a_trial_is_a_real_step_that_leaves_weights_gradients_and_random_numbers_as_they_were(
@@ -125,11 +126,12 @@ def test_a_trial_is_a_real_step_that_leaves_weights_gradients_and_random_numbers
     torch.manual_seed(7)
     expected = torch.rand(4)
     torch.manual_seed(7)
-    assert find_batch_size(recipe, tiny, images=2, objects=2, device=CPU, console=Console(file=io.StringIO())) == 2
+    quiet = Console(file=io.StringIO())
+    assert find_batch_size(recipe, tiny, images=2, objects=2, device=CPU, cached=False, console=quiet) == 2
     assert torch.equal(torch.rand(4), expected)
     assert all(torch.equal(before[name], parameter) for name, parameter in tiny.named_parameters())
     assert all(parameter.grad is None for _, parameter in tiny.named_parameters())
-    trial = Trial(recipe, tiny, objects=2, device=CPU)
+    trial = Trial(recipe, tiny, objects=2, device=CPU, cached=False)
     trial.peak(1)
     moved = [
         not torch.equal(before[name], parameter)
@@ -138,6 +140,30 @@ def test_a_trial_is_a_real_step_that_leaves_weights_gradients_and_random_numbers
     ]
     assert sum(moved) > len(moved) / 2
     assert trial._optimizer.state
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("tuning", [DecoderTuning(), LoraTuning(rank=2, blocks=1), FullTuning()])
+def test_a_trial_takes_cached_features_where_the_fit_will_and_encodes_what_fills_the_cache_one_by_one(
+    recipe: Recipe, tuning: TuningSettings, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter = load_segmenter("adapt:tiny").at_input_size(64)
+    choose(segmenter, tuning)
+    recipe = recipe.model_copy(update={"trainer": recipe.trainer.model_copy(update={"precision": precision})})
+    encoded: list[int] = []
+    forward = SamPatchEmbeddings.forward
+
+    def counted(module: SamPatchEmbeddings, pixel_values: torch.Tensor) -> torch.Tensor:
+        encoded.append(len(pixel_values))
+        return forward(module, pixel_values)
+
+    monkeypatch.setattr(SamPatchEmbeddings, "forward", counted)
+    for cached in (False, True):
+        encoded.clear()
+        trial = Trial(recipe, segmenter, objects=1, device=CPU, cached=cached)
+        trial.peak(3)
+        assert encoded == ([1] if cached and not isinstance(tuning, FullTuning) else [3])
+        assert trial._optimizer.state
 
 
 def test_a_crowded_batch_has_as_many_objects_as_may_be() -> None:
@@ -155,7 +181,12 @@ def test_fit_trains_with_the_batch_that_was_found_and_keeps_it_in_the_recipe_of_
     monkeypatch.setattr(Trial, "peak", lambda self, size: 0 if size <= 3 else 2**60)
     places = [f"cache={tmp_path}/cache", f"output={tmp_path}/runs", "trainer.epochs=1", "trainer.min_steps=0"]
     small = ["prompts.corrections=0", "prompts.idle_rounds=0", "evaluation.gallery=0", "evaluation.following_images=0"]
-    rest = ["evaluation.retention.images=0", "evaluation.bootstrap_samples=100", "trainer.workers=0"]
+    rest = [
+        "evaluation.retention.images=0",
+        "evaluation.automatic.images=0",
+        "evaluation.bootstrap_samples=100",
+        "trainer.workers=0",
+    ]
     assert main(["fit", "--recipe", "quickstart", "--auto-batch", *places, *small, *rest]) == 0
     assert "auto-batch: trainer.batch_size=3" in capsys.readouterr().err
     (folder,) = (tmp_path / "runs" / "quickstart").iterdir()

@@ -10,6 +10,7 @@ from pathlib import Path
 import lightning
 import pytest
 import torch
+from small_evaluation import SMALL_EVALUATION
 from transformers import SamModel
 
 from adapt.build import count_epochs
@@ -24,8 +25,8 @@ pytestmark = pytest.mark.slow
 SMALL = [
     "trainer.epochs=1",
     "trainer.batch_size=8",
-    "evaluation.bootstrap_samples=200",
     "evaluation.gallery=3",
+    *SMALL_EVALUATION,
 ]
 
 

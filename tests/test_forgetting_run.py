@@ -22,6 +22,7 @@ SMALL = [
     "evaluation.gallery=0",
     "evaluation.following_images=3",
     "evaluation.retention.images=3",
+    "evaluation.automatic.images=0",
 ]
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from adapt.errors import DataError
 from adapt.frames import (
+    Fit,
     Frame,
     image_to_model_frame,
     logits_to_image_frame,
@@ -19,7 +20,8 @@ from adapt.frames import (
 )
 
 SIDES = st.integers(1, 5000)
-SIZES = st.sampled_from([256, 1024])
+SIZES = st.sampled_from([256, 1008, 1024])
+FITS: st.SearchStrategy[Fit] = st.sampled_from(["pad", "stretch"])
 SHARE = st.floats(0, 1)
 
 # (height, width) of the image: larger and smaller than a model frame of 64, lying and standing.
@@ -42,9 +44,9 @@ def _iou(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> float:
     return float((one & other).sum() / (one | other).sum())
 
 
-@given(height=SIDES, width=SIDES, size=SIZES, across=SHARE, down=SHARE)
-def test_a_point_comes_back(height: int, width: int, size: int, across: float, down: float) -> None:
-    frame = Frame(height, width, size)
+@given(height=SIDES, width=SIDES, size=SIZES, fit=FITS, across=SHARE, down=SHARE)
+def test_a_point_comes_back(height: int, width: int, size: int, fit: Fit, across: float, down: float) -> None:
+    frame = Frame(height, width, size, fit)
     point = torch.tensor([[across * (width - 1), down * (height - 1)]])
     back = to_image_frame(to_model_frame(point, frame), frame)
     torch.testing.assert_close(back, point, rtol=0, atol=5e-3)  # float32 at 5000; half a pixel would be the limit
@@ -52,7 +54,7 @@ def test_a_point_comes_back(height: int, width: int, size: int, across: float, d
 
 @given(height=SIDES, width=SIDES, size=SIZES)
 def test_the_longer_side_fills_the_square(height: int, width: int, size: int) -> None:
-    resized = Frame(height, width, size).resized
+    resized = Frame(height, width, size, "pad").resized
     assert max(resized) == size
     assert min(resized) >= 1
     shorter = min(height, width) * size / max(height, width)
@@ -60,8 +62,15 @@ def test_the_longer_side_fills_the_square(height: int, width: int, size: int) ->
 
 
 @given(height=SIDES, width=SIDES, size=SIZES)
-def test_the_edges_of_the_image_are_the_edges_of_the_resized_image(height: int, width: int, size: int) -> None:
-    frame = Frame(height, width, size)
+def test_a_stretched_image_fills_the_square(height: int, width: int, size: int) -> None:
+    assert Frame(height, width, size, "stretch").resized == (size, size)
+
+
+@given(height=SIDES, width=SIDES, size=SIZES, fit=FITS)
+def test_the_edges_of_the_image_are_the_edges_of_the_resized_image(
+    height: int, width: int, size: int, fit: Fit
+) -> None:
+    frame = Frame(height, width, size, fit)
     corners = torch.tensor([[-0.5, -0.5], [width - 0.5, height - 0.5]], dtype=torch.float64)
     resized_height, resized_width = frame.resized
     expected = torch.tensor([[-0.5, -0.5], [resized_width - 0.5, resized_height - 0.5]], dtype=torch.float64)
@@ -69,13 +78,13 @@ def test_the_edges_of_the_image_are_the_edges_of_the_resized_image(height: int, 
 
 
 def test_points_by_hand() -> None:
-    frame = Frame(height=2, width=4, size=8)  # every image pixel becomes 2 x 2 model pixels
+    frame = Frame(height=2, width=4, size=8, fit="pad")  # every image pixel becomes 2 x 2 model pixels
     points = torch.tensor([[0.0, 0.0], [3.0, 1.0]])
     torch.testing.assert_close(to_model_frame(points, frame), torch.tensor([[0.5, 0.5], [6.5, 2.5]]))
 
 
 def test_a_box_is_two_points() -> None:
-    frame = Frame(height=2, width=4, size=8)
+    frame = Frame(height=2, width=4, size=8, fit="pad")
     box = torch.tensor([[0.0, 0.0, 3.0, 1.0]])
     moved = to_model_frame(box.unflatten(-1, (2, 2)), frame).flatten(-2)
     torch.testing.assert_close(moved, torch.tensor([[0.5, 0.5, 6.5, 2.5]]))
@@ -84,14 +93,14 @@ def test_a_box_is_two_points() -> None:
 @pytest.mark.parametrize("sides", [(0, 5, 8), (5, 0, 8), (5, 5, 0)])
 def test_an_image_without_pixels_is_refused(sides: tuple[int, int, int]) -> None:
     with pytest.raises(DataError, match="cannot be placed in a model frame"):
-        Frame(*sides)
+        Frame(*sides, "pad")
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_padding_is_zero_at_the_bottom_and_right(shape: tuple[int, int]) -> None:
     image = np.full((*shape, 3), 200, dtype=np.uint8)
-    placed = image_to_model_frame(image, size=SIZE, mean=(100.0, 110.0, 120.0), std=(50.0, 45.0, 40.0))
-    height, width = Frame(*shape, size=SIZE).resized
+    placed = image_to_model_frame(image, size=SIZE, mean=(100.0, 110.0, 120.0), std=(50.0, 45.0, 40.0), fit="pad")
+    height, width = Frame(*shape, size=SIZE, fit="pad").resized
     assert placed.shape == (3, SIZE, SIZE)
     assert placed.dtype == torch.float32
     assert (placed[:, height:] == 0).all()
@@ -101,18 +110,19 @@ def test_padding_is_zero_at_the_bottom_and_right(shape: tuple[int, int]) -> None
         torch.testing.assert_close(inside, torch.full_like(inside, expected))
 
 
+@pytest.mark.parametrize("fit", ["pad", "stretch"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_image_is_resized_as_pil_does(shape: tuple[int, int]) -> None:
+def test_the_image_is_resized_as_pil_does(shape: tuple[int, int], fit: Fit) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    placed = image_to_model_frame(image, size=SIZE, mean=PLAIN_MEAN, std=PLAIN_STD)
-    height, width = Frame(*shape, size=SIZE).resized
+    placed = image_to_model_frame(image, size=SIZE, mean=PLAIN_MEAN, std=PLAIN_STD, fit=fit)
+    height, width = Frame(*shape, size=SIZE, fit=fit).resized
     by_pil = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32)
     np.testing.assert_allclose(placed[:, :height, :width].permute(1, 2, 0).numpy(), by_pil / 255, atol=1e-6)
 
 
 def test_a_picture_of_the_right_size_is_not_resampled() -> None:
     image = np.random.default_rng(1).integers(0, 256, (SIZE, 40, 3), dtype=np.uint8)
-    placed = image_to_model_frame(image, size=SIZE, mean=PLAIN_MEAN, std=PLAIN_STD)
+    placed = image_to_model_frame(image, size=SIZE, mean=PLAIN_MEAN, std=PLAIN_STD, fit="pad")
     np.testing.assert_allclose(placed[:, :, :40].permute(1, 2, 0).numpy() * 255, image, atol=1e-4)
 
 
@@ -120,16 +130,17 @@ def test_a_view_into_an_array_is_read_right() -> None:
     """Flipped or cropped images are NumPy views with odd strides."""
     image = np.random.default_rng(2).integers(0, 256, (30, 50, 3), dtype=np.uint8)
     view = image[::-1, ::-1]
-    placed = image_to_model_frame(view, size=SIZE, mean=PLAIN_MEAN, std=PLAIN_STD)
-    copied = image_to_model_frame(np.ascontiguousarray(view), size=SIZE, mean=PLAIN_MEAN, std=PLAIN_STD)
+    placed = image_to_model_frame(view, size=SIZE, mean=PLAIN_MEAN, std=PLAIN_STD, fit="pad")
+    copied = image_to_model_frame(np.ascontiguousarray(view), size=SIZE, mean=PLAIN_MEAN, std=PLAIN_STD, fit="pad")
     assert torch.equal(placed, copied)
 
 
+@pytest.mark.parametrize("fit", ["pad", "stretch"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_mask_lies_where_its_white_rectangle_lies(shape: tuple[int, int]) -> None:
+def test_a_mask_lies_where_its_white_rectangle_lies(shape: tuple[int, int], fit: Fit) -> None:
     mask = _rectangle(*shape)
-    image = image_to_model_frame(_painted(mask), size=SIZE, mean=PLAIN_MEAN, std=PLAIN_STD)[0].numpy()
-    placed = masks_to_model_frame(mask[None], size=SIZE)[0]
+    image = image_to_model_frame(_painted(mask), size=SIZE, mean=PLAIN_MEAN, std=PLAIN_STD, fit=fit)[0].numpy()
+    placed = masks_to_model_frame(mask[None], size=SIZE, fit=fit)[0]
     # Interpolation leaves grey on the border alone; what is clearly white or black must agree to the pixel.
     assert placed[image > 0.75].all()
     assert not placed[image < 0.25].any()
@@ -138,7 +149,7 @@ def test_a_mask_lies_where_its_white_rectangle_lies(shape: tuple[int, int]) -> N
 
 def test_masks_by_hand() -> None:
     masks = np.array([[[True, False, False], [False, False, True]]])
-    placed = masks_to_model_frame(masks, size=6)  # every pixel becomes 2 x 2, and two rows are padding
+    placed = masks_to_model_frame(masks, size=6, fit="pad")  # every pixel becomes 2 x 2, and two rows are padding
     expected = np.array(
         [
             [1, 1, 0, 0, 0, 0],
@@ -156,18 +167,19 @@ def test_masks_by_hand() -> None:
 def test_a_smaller_mask_takes_the_middle_pixels() -> None:
     masks = np.zeros((1, 6, 6), dtype=bool)
     masks[0, 1, 4] = True  # the middle of the upper right 3 x 3 pixels
-    assert masks_to_model_frame(masks, size=2).tolist() == [[[False, True], [False, False]]]
+    assert masks_to_model_frame(masks, size=2, fit="pad").tolist() == [[[False, True], [False, False]]]
 
 
 def test_no_mask_is_no_mask() -> None:
-    assert masks_to_model_frame(np.zeros((0, 5, 7), dtype=bool), size=8).shape == (0, 8, 8)
+    assert masks_to_model_frame(np.zeros((0, 5, 7), dtype=bool), size=8, fit="pad").shape == (0, 8, 8)
 
 
+@pytest.mark.parametrize("fit", ["pad", "stretch"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_rectangle_comes_back_from_the_model_frame(shape: tuple[int, int]) -> None:
+def test_a_rectangle_comes_back_from_the_model_frame(shape: tuple[int, int], fit: Fit) -> None:
     masks = np.stack([_rectangle(*shape), ~_rectangle(*shape)])
-    logits = torch.from_numpy(masks_to_model_frame(masks, size=256)).float() * 20 - 10
-    back = logits_to_image_frame(logits, Frame(*shape, size=256))
+    logits = torch.from_numpy(masks_to_model_frame(masks, size=256, fit=fit)).float() * 20 - 10
+    back = logits_to_image_frame(logits, Frame(*shape, size=256, fit=fit))
     assert back.shape == (2, *shape)
     assert back.dtype == torch.float32
     assert _iou((back[0] > 0).numpy(), masks[0]) > 0.9
@@ -178,27 +190,28 @@ def test_a_rectangle_comes_back_from_the_model_frame(shape: tuple[int, int]) -> 
 def test_logits_may_be_smaller_than_the_model_frame(shape: tuple[int, int]) -> None:
     """The decoder predicts at a quarter of the model frame's side; padding included."""
     mask = _rectangle(*shape)
-    placed = torch.from_numpy(masks_to_model_frame(mask[None], size=256)).float()
+    placed = torch.from_numpy(masks_to_model_frame(mask[None], size=256, fit="pad")).float()
     small = torch.nn.functional.avg_pool2d(placed, 4) * 20 - 10
-    back = logits_to_image_frame(small, Frame(*shape, size=256))
+    back = logits_to_image_frame(small, Frame(*shape, size=256, fit="pad"))
     assert _iou((back[0] > 0).numpy(), mask) > 0.9
 
 
 def test_leading_dimensions_of_logits_are_kept() -> None:
     logits = torch.randn(2, 3, 4, 16, 16, generator=torch.Generator().manual_seed(0))
-    back = logits_to_image_frame(logits, Frame(20, 30, 64))
+    back = logits_to_image_frame(logits, Frame(20, 30, 64, "pad"))
     assert back.shape == (2, 3, 4, 20, 30)
-    torch.testing.assert_close(back[1, 2], logits_to_image_frame(logits[1, 2], Frame(20, 30, 64)))
+    torch.testing.assert_close(back[1, 2], logits_to_image_frame(logits[1, 2], Frame(20, 30, 64, "pad")))
 
 
+@pytest.mark.parametrize("fit", ["pad", "stretch"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_click_at_a_pixel_hits_the_mask_of_that_pixel(shape: tuple[int, int]) -> None:
+def test_a_click_at_a_pixel_hits_the_mask_of_that_pixel(shape: tuple[int, int], fit: Fit) -> None:
     """A 9 x 9 object anywhere: its centre, moved to the model frame, must lie on the moved object."""
     for top, left in ((0, 0), (shape[0] - 9, shape[1] - 9), (shape[0] // 2 - 4, 2)):
         mask = np.zeros(shape, dtype=bool)
         mask[top : top + 9, left : left + 9] = True
-        frame = Frame(*shape, size=SIZE)
+        frame = Frame(*shape, size=SIZE, fit=fit)
         x, y = to_model_frame(torch.tensor([left + 4.0, top + 4.0]), frame).round().long().tolist()
-        assert masks_to_model_frame(mask[None], size=SIZE)[0, y, x]
+        assert masks_to_model_frame(mask[None], size=SIZE, fit=fit)[0, y, x]
         back = to_image_frame(torch.tensor([float(x), float(y)]), frame).round().long().tolist()
         assert mask[back[1], back[0]]

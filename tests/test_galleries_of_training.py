@@ -1,5 +1,6 @@
 """What a gallery during training shows, from a recipe's data and a real segmenter."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from rich.console import Console
 
 from adapt import build
-from adapt.galleries import PROTOCOLS, epoch_galleries, one_object
+from adapt.jobs.galleries import PROTOCOLS, epoch_galleries, one_object
 from adapt.recipe import find_recipe, load_recipe
 from adapt.samples import Sample
 
@@ -18,8 +19,9 @@ def test_the_largest_object_alone_is_shown() -> None:
     masks[0, 0, 0] = masks[1, :4, :4] = masks[2, 5, :3] = True
     image = np.zeros((6, 6, 3), dtype=np.uint8)
     sample = Sample(image, masks, ("a", "b", "c"), "g", (1.0, 1.0), "px", "s", "none", cut=(False, True, False))
+    sample = replace(sample, weights=(1.0, 0.5, 0.1))
     alone = one_object(sample)
-    assert alone.categories == ("b",) and alone.cut == (True,)
+    assert alone.categories == ("b",) and alone.cut == (True,) and alone.weights == (0.5,)
     assert np.array_equal(alone.masks[0], masks[1])
 
 

@@ -17,7 +17,7 @@ import torch
 from test_session import SAM
 from test_task import PLAIN, losses_with_graph, plan, simulation
 
-from adapt.datamodules.base import collate, to_batch
+from adapt.datamodules.batches import collate, to_batch
 from adapt.evaluate import (
     Measures,
     ObjectScore,

@@ -17,11 +17,11 @@ from torch import Tensor
 from adapt.callbacks.averaging import RAW, AveragedWeights
 from adapt.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from adapt.callbacks.kept import kept_checkpoints
-from adapt.datamodules.base import collate
+from adapt.datamodules.batches import collate
+from adapt.processes.signals import Signals
 from adapt.prompts import Session
 from adapt.samples import Batch
 from adapt.segmenters import PromptableSegmenter, load_segmenter
-from adapt.signals import Signals
 from adapt.task import AdaptTask
 from adapt.tuning import trainable_names, tune_decoder
 

@@ -5,12 +5,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from small_evaluation import SMALL_EVALUATION
 
 from adapt.cli import main
 
 pytestmark = [pytest.mark.slow, pytest.mark.shared_data]
 
-SHORT = ["trainer.epochs=1", "trainer.min_steps=0", "evaluation.bootstrap_samples=200", "evaluation.gallery=1"]
+SHORT = ["trainer.epochs=1", "trainer.min_steps=0", "evaluation.gallery=1", *SMALL_EVALUATION]
 
 
 def fit(recipe: str, root: Path, workplace: Path) -> dict[str, dict[str, dict[str, float]]]:

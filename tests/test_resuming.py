@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from adapt.datamodules import Splits
 from adapt.errors import RecipeError, RunError
+from adapt.files import write_text
+from adapt.jobs import run_folder
 from adapt.recipe import as_yaml, find_recipe, load_recipe
 from adapt.resuming import changed_keys, newest_unfinished, recipe_of_run
 
@@ -14,6 +17,7 @@ def a_run(output: Path, time: str, *overrides: str, finished: bool = False) -> P
     folder.mkdir(parents=True)
     recipe = load_recipe(find_recipe("folder"), [f"output={output}", *overrides])
     (folder / "recipe.yaml").write_text(as_yaml(recipe), encoding="utf-8")
+    (folder / "splits.json").touch()
     if finished:
         (folder / "report.html").touch()
     return folder
@@ -70,3 +74,37 @@ def test_the_newest_unfinished_run_of_the_same_recipe_is_found(tmp_path: Path) -
     broken = a_run(tmp_path, "2026-01-05_10-00-00")
     (broken / "recipe.yaml").write_text("unknown: 1\n", encoding="utf-8")
     assert newest_unfinished(recipe, name="folder") == wanted
+
+
+def test_a_folder_that_only_holds_a_recipe_is_no_run(tmp_path: Path) -> None:
+    """Such as that of a project; what is hidden in it would be none of our business."""
+    folder = a_run(tmp_path, "2026-01-01_10-00-00")
+    (folder / "splits.json").unlink()
+    with pytest.raises(RunError, match=r"is not the folder of a run: it has no splits\.json"):
+        recipe_of_run(folder, [])
+
+
+class KilledError(BaseException):
+    """Nothing that anybody catches."""
+
+
+@pytest.mark.parametrize("files", [0, 1, 2])
+def test_a_run_that_was_killed_while_it_began_is_none_to_go_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int
+) -> None:
+    recipe = load_recipe(find_recipe("folder"), [f"output={tmp_path}"])
+    splits, left = Splits(train=("a",), validation=(), test=("b",)), [files]
+
+    def killed(path: Path, text: str) -> None:
+        if not left[0]:
+            raise KilledError
+        left[0] -= 1
+        write_text(path, text)
+
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(run_folder, "write_text", killed)
+        run_folder.begin_folder(tmp_path, "folder", recipe, splits)
+    assert newest_unfinished(recipe, name="folder") is None
+    whole = run_folder.begin_folder(tmp_path, "folder", recipe, splits)
+    assert newest_unfinished(recipe, name="folder") == whole
+    assert recipe_of_run(whole, [])[0] == "folder"

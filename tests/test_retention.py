@@ -9,8 +9,8 @@ from rich.console import Console
 
 from adapt.errors import DataError, RecipeError
 from adapt.evaluate import mious
+from adapt.jobs.retention import GeneralScore, general_scores, open_general_images, retention_of
 from adapt.recipe import Recipe, find_recipe, load_recipe
-from adapt.retention import GeneralScore, general_scores, open_general_images, retention_of
 from adapt.segmenters import load_segmenter
 
 

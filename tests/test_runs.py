@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 
 from adapt import runs
 from adapt.errors import RunError
-from adapt.runs import check_writable, new_run_folder, write_folder
+from adapt.files import write_file
+from adapt.runs import check_writable, claimed, new_run_folder, write_folder
 
 
 class Noon(real_datetime):
@@ -188,3 +189,62 @@ def test_a_folder_that_holds_something_is_not_replaced(tmp_path: Path) -> None:
 def test_a_missing_parent_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"gone/model cannot be written \(No such file"):
         write_folder(tmp_path / "gone" / "model", _model)
+
+
+def test_what_a_killed_process_has_begun_goes_and_what_others_hide_stays(tmp_path: Path) -> None:
+    ours = [".recipe.yaml.ab12cd_9", "stages/one/.training.json.abcdefgh", ".model.01234567"]
+    theirs = [
+        ".git",
+        ".gitignore",
+        ".DS_Store",
+        ".ipynb_checkpoints",
+        "stages/one/.keep",
+        ".env.local",
+        ".git.original",
+    ]
+    for name in (*ours, *theirs):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix in (".01234567", "") and name != ".DS_Store":
+            path.mkdir()
+            (path / "file").touch()
+        else:
+            path.touch()
+    with claimed(tmp_path):
+        assert [name for name in ours if (tmp_path / name).exists()] == []
+        assert [name for name in theirs if not (tmp_path / name).exists()] == []
+
+
+def test_the_names_of_what_is_half_written_are_known_as_such(tmp_path: Path) -> None:
+    seen: list[str] = []
+    write_folder(tmp_path / "model", lambda folder: seen.append(folder.name))
+    write_file(tmp_path / "a.json", lambda file: seen.extend(path.name for path in tmp_path.glob(".*")))
+    assert len(seen) == 2 and all(runs.HALF_WRITTEN.fullmatch(name) for name in seen)
+
+
+def test_a_link_among_what_is_left_is_removed_and_not_what_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".model.abcd1234").symlink_to(tmp_path / "mine")
+    with claimed(tmp_path / "run"):
+        assert not (tmp_path / "run" / ".model.abcd1234").is_symlink()
+    assert (tmp_path / "mine").is_dir()
+
+
+def test_a_file_system_without_locks_is_no_second_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(file: object, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(runs.fcntl, "lockf", refuse)
+    with claimed(tmp_path):
+        assert f"process {os.getpid()}" in (tmp_path / "run.lock").read_text(encoding="utf-8")
+
+
+def test_a_full_disk_is_told_when_a_run_is_claimed(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(RunError, match="cannot be written"), claimed(tmp_path):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

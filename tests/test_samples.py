@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from adapt.errors import DataError
-from adapt.samples import Batch, Sample, sample_key
+from adapt.samples import Batch, Cached, Sample, sample_key
 
 
 def _sample() -> Sample:
@@ -124,3 +124,12 @@ def test_batch_to_keeps_the_values() -> None:
     moved = batch.to(torch.device("cpu"), non_blocking=True)
     for name in ("images", "extents", "masks", "object_valid", "sample_keys", "spacings"):
         torch.testing.assert_close(getattr(moved, name), getattr(batch, name), rtol=0, atol=0)
+
+
+def test_every_tensor_of_a_batch_is_shared() -> None:
+    cached = Cached(("one",), torch.tensor([True, False]), (torch.zeros(1, 4),))
+    drawn = replace(_batch(), images=torch.zeros(1, 3, 8, 8), cached=cached, embeddings=torch.zeros(2, 3, 3, 5))
+    batch = drawn.share_memory()
+    found = [getattr(batch, field.name) for field in fields(Batch)] + [cached.found, *cached.hidden]
+    tensors = [value for value in found if isinstance(value, torch.Tensor)]
+    assert len(tensors) == 11 and all(tensor.is_shared() for tensor in tensors)

@@ -174,3 +174,23 @@ def test_a_session_in_bfloat16_feeds_its_masks_back(tiny: PromptableSegmenter) -
             losses, _ = losses_with_graph(tiny, batch, session=session)
     both = [mean_over_objects(each.total, valid).item() for each in (losses, expected)]
     assert both[0] == pytest.approx(both[1], rel=0.02)
+
+
+def test_objects_weigh_in_the_loss_what_their_batch_says(tiny: PromptableSegmenter) -> None:
+    batch = make_batch()
+    features = ImageFeatures(torch.zeros(3, 1, 1, 1))
+
+    def totals(batch: Batch) -> torch.Tensor:
+        losses, weighed = losses_with_graph(
+            Recorder(tiny),  # type: ignore[arg-type]
+            batch,
+            box_chance=1.0,
+            session=SHORT,
+            features=features,
+        )
+        return losses.total.detach()[weighed]
+
+    weights = torch.rand(batch.object_valid.shape, generator=torch.Generator().manual_seed(0))
+    plain, weighted = totals(batch), totals(replace(batch, weights=weights))
+    assert torch.equal(totals(replace(batch, weights=torch.ones_like(weights))), plain)
+    assert torch.allclose(weighted, plain * weights[batch.object_valid])

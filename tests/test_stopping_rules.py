@@ -11,10 +11,10 @@ from rich.console import Console
 
 from adapt.callbacks.early_stopping import StopForgetting
 from adapt.errors import RecipeError
+from adapt.jobs.retention import open_general_images
+from adapt.jobs.stopping import stopping_rules
 from adapt.recipe import find_recipe, load_recipe
-from adapt.retention import open_general_images
 from adapt.segmenters import load_segmenter
-from adapt.training import stopping_rules
 
 
 def _rules(folder: Path, *overrides: str, validated: bool = True) -> Sequence[Callback]:

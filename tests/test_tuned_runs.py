@@ -12,8 +12,8 @@ from transformers import SamModel
 
 from adapt.callbacks.progress import TrainingProgress
 from adapt.cli import main
+from adapt.jobs.tuned import load_tuned
 from adapt.recipe import load_recipe
-from adapt.tuned import load_tuned
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +31,7 @@ SMALL = [
     "evaluation.gallery_every=0",
     "evaluation.following_images=0",
     "evaluation.retention.images=0",
+    "evaluation.automatic.images=0",
 ]
 MODES = {
     "lora": ["tuning.mode=lora", "tuning.rank=4", "tuning.blocks=half", "tuning.dropout=0.1"],

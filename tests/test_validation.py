@@ -10,7 +10,7 @@ import torch
 from test_task import PLAIN, SINGLE, plan, simulation
 
 from adapt.callbacks.checkpoints import VALIDATION
-from adapt.datamodules.base import collate, to_batch
+from adapt.datamodules.batches import collate, to_batch
 from adapt.evaluate import Measures, score_samples, summarise
 from adapt.samples import Sample
 from adapt.segmenters import PromptableSegmenter, load_segmenter

@@ -1,5 +1,6 @@
 """The only wiring: from a recipe to segmenter, data, features, task, loggers and trainer; nothing here runs them."""
 
+from adapt.build.concepts import make_vocabulary
 from adapt.build.data import (
     make_data,
     make_general_store,
@@ -12,10 +13,11 @@ from adapt.build.data import (
 )
 from adapt.build.features import nothing_to_keep, open_features, open_test_features, plan_training_features
 from adapt.build.lines import plan_lines, store_lines
-from adapt.build.model import as_computed, make_segmenter, pick_device, tune, tuned_from
+from adapt.build.model import as_computed, check_model, make_segmenter, pick_device, tune, tuned_from
 from adapt.build.training import (
     count_epochs,
     count_steps,
+    is_sharded,
     make_guards,
     make_loggers,
     make_plan,
@@ -26,8 +28,10 @@ from adapt.build.training import (
 
 __all__ = [
     "as_computed",
+    "check_model",
     "count_epochs",
     "count_steps",
+    "is_sharded",
     "make_data",
     "make_general_store",
     "make_guards",
@@ -39,6 +43,7 @@ __all__ = [
     "make_store",
     "make_task",
     "make_trainer",
+    "make_vocabulary",
     "named_categories",
     "nothing_to_keep",
     "open_features",

@@ -1,5 +1,7 @@
 """From the data section of a recipe to stores, splits and batches."""
 
+import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -7,12 +9,18 @@ import torch
 from rich.console import Console
 from rich.markup import escape
 
+from adapt.concepts import words_for
 from adapt.datamodules import Redraw, SegmentationDataModule, Source, Splits, Store, split_groups
+from adapt.datamodules.classes import categories_of, check_classes
+from adapt.datamodules.clips import ClipData
 from adapt.datamodules.coco import coco_source
+from adapt.datamodules.embeddings import ObjectEmbeddings
 from adapt.datamodules.folder import folder_source
 from adapt.datamodules.generated import PREFIX, generated_folder
 from adapt.datamodules.hub import hub_source
+from adapt.datamodules.labelled import is_labelled, labelled_source, refuse_held_out
 from adapt.datamodules.medical import medical_source
+from adapt.datamodules.source import joined
 from adapt.datamodules.store import open_or_make
 from adapt.datamodules.synthetic import redraw, synthetic_source
 from adapt.datamodules.transforms import Augmentation
@@ -23,11 +31,13 @@ from adapt.recipe import (
     DataSettings,
     FolderData,
     HubData,
+    LabelSettings,
     MedicalData,
     MicroscopyData,
     Recipe,
     SatelliteData,
     SyntheticData,
+    TrainerSettings,
     YoloData,
     group_rule,
 )
@@ -36,7 +46,7 @@ from adapt.segmenters import SegmenterSpec
 
 def make_store(recipe: Recipe, console: Console) -> Store:
     """The prepared data of a recipe, made at the first call, opened at later ones; names the cases it skips."""
-    return _store_of(recipe.data, recipe, console)
+    return _store_of(recipe.data, recipe, console, label=recipe.label)
 
 
 def make_general_store(recipe: Recipe, console: Console) -> Store:
@@ -44,19 +54,29 @@ def make_general_store(recipe: Recipe, console: Console) -> Store:
     return _store_of(recipe.evaluation.retention.data, recipe, console)
 
 
-def _store_of(data: DataSettings, recipe: Recipe, console: Console) -> Store:
-    store = open_store(data, recipe, console, on_error=data.on_error)
+def _store_of(data: DataSettings, recipe: Recipe, console: Console, *, label: LabelSettings | None = None) -> Store:
+    store = open_store(data, recipe, console, on_error=data.on_error, label=label)
     for error in store.facts.skipped:
         console.print(f"[yellow]skipped:[/] {escape(error)}", highlight=False, soft_wrap=True)
     return store
 
 
-def open_store(data: DataSettings, recipe: Recipe, console: Console, *, on_error: str) -> Store:
-    """Prepared data for a recipe, whatever it says about cases that cannot be used: `fail`, or `skip` them."""
+def open_store(
+    data: DataSettings, recipe: Recipe, console: Console, *, on_error: str, label: LabelSettings | None = None
+) -> Store:
+    """Prepared data for a recipe, whatever it says about cases that cannot be used: `fail`, or `skip` them.
+
+    With `label`, the masks of its folder come after those of `data`.
+    """
     cache = Path(recipe.cache).expanduser()
+    source = make_source(data.model_copy(update={"on_error": on_error}), cache)
+    settings = data.model_dump(mode="json", exclude={"root", "on_error"})
+    if label is not None and label.root is not None:
+        source = joined(source, labelled_source(Path(label.root).expanduser(), label.weights))
+        settings["label"] = label.weights.model_dump(mode="json")
     return open_or_make(
-        make_source(data.model_copy(update={"on_error": on_error}), cache),
-        settings=data.model_dump(mode="json", exclude={"root", "on_error"}),
+        source,
+        settings=settings,
         cache=cache,
         console=console,
         on_error=on_error,
@@ -92,8 +112,18 @@ def make_source(data: DataSettings, cache: Path) -> Source:
 
 
 def make_splits(recipe: Recipe, store: Store, console: Console) -> Splits:
-    """Groups of train, validation and test; says so when there is no validation."""
-    splits = split_groups(store.groups, recipe.split, seed=recipe.seed)
+    """Groups of train, validation and test; says so when there is no validation.
+
+    What `adapt label` has added only trains, and moves no other group.
+    """
+    added = sorted({group for group in store.groups if is_labelled(group)})
+    splits = split_groups((group for group in store.groups if not is_labelled(group)), recipe.split, seed=recipe.seed)
+    refuse_held_out(added, [*splits.validation, *splits.test])
+    splits = replace(splits, train=(*splits.train, *added))
+    if recipe.semantic.classes:
+        check_classes(store, splits, recipe.semantic.classes)
+    if recipe.concepts.learn:
+        words_for(categories_of(store), recipe.text.phrases)
     if not splits.validation:
         console.print(
             "[yellow]notice:[/] no group is left for validation, so the last weights are kept rather than the best",
@@ -124,18 +154,45 @@ def make_data(
     device: torch.device,
     *,
     features: FeatureCache | None = None,
+    embeddings: ObjectEmbeddings | None = None,
 ) -> SegmentationDataModule:
-    """Batches of a recipe's data for a segmenter that runs on `device`; with cached features where there are some."""
+    """Batches of a recipe's data for a segmenter that runs on `device`; with what else is kept of them, if it is."""
     return SegmentationDataModule(
         store,
         splits,
         spec,
-        augmentation=Augmentation(recipe.augment),
-        settings=recipe.trainer,
+        augmentation=Augmentation(recipe.augment, keep_cut=bool(recipe.semantic.classes) or recipe.concepts.learn),
+        settings=_with_every_object(recipe.trainer) if recipe.concepts.learn else recipe.trainer,
         seed=recipe.seed,
         pin_memory=device.type == "cuda",
         redraw=redraw_of(recipe.data),
         features=None if features is None else features.reader,
+        classes=recipe.semantic.classes,
+        clips=make_clips(recipe, store, spec),
+        embeddings=embeddings,
+    )
+
+
+def _with_every_object(trainer: TrainerSettings) -> TrainerSettings:
+    """Of an image all objects are learnt: a concept's object that is left out would be learnt as a false one."""
+    return trainer.model_copy(update={"objects_per_image": sys.maxsize})
+
+
+def make_clips(recipe: Recipe, store: Store, spec: SegmenterSpec) -> ClipData | None:
+    """What loads clips; None for a recipe of single images.
+
+    Raises:
+        DataError: the images have no order.
+    """
+    if recipe.clips.length == 1:
+        return None
+    return ClipData(
+        store,
+        spec,
+        length=recipe.clips.length,
+        by_category=isinstance(recipe.data, MedicalData) and recipe.data.objects == "label",
+        objects=recipe.trainer.objects_per_image,
+        seed=recipe.seed,
     )
 
 

@@ -12,7 +12,7 @@ from adapt.datamodules.store import Facts
 from adapt.features import FeaturePlan
 from adapt.optimization import parameter_groups, rate_range
 from adapt.recipe import DataSettings, Recipe
-from adapt.segmenters import TINY, TINY_NOTE, PromptableSegmenter, freeze_boundary
+from adapt.segmenters import TINY, TINY_NOTE, TINY_VIDEO, TINY_VIDEO_NOTE, PromptableSegmenter, freeze_boundary
 from adapt.tuning import trainable_table
 from adapt.wording import counted
 
@@ -44,7 +44,8 @@ def plan_lines(
     )
     kept = str(features) if features is not None and features.views else ""
     kept = kept or nothing_to_keep(recipe, freeze_boundary(segmenter.stages))
-    note = f" ({TINY_NOTE})" if recipe.model.checkpoint == TINY else ""
+    own = {TINY: TINY_NOTE, TINY_VIDEO: TINY_VIDEO_NOTE}.get(recipe.model.checkpoint)
+    note = f" ({own})" if own else ""
     if recipe.model.weights == "random":
         note = " (random weights: its untouched figures are a floor)"
     return [

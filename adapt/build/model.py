@@ -4,16 +4,37 @@ import copy
 
 import torch
 
-from adapt.errors import RecipeError
+from adapt.errors import CheckpointError, RecipeError
 from adapt.recipe import Recipe
-from adapt.segmenters import PromptableSegmenter, fold_positions, load_segmenter, random_segmenter
-from adapt.tuning import choose
+from adapt.segmenters import (
+    PromptableSegmenter,
+    check_checkpoint,
+    fold_positions,
+    load_segmenter,
+    memory_of,
+    random_segmenter,
+)
+from adapt.text import find_concepts, load_concepts
+from adapt.tuning import choose, freeze_unasked
+
+
+def check_model(recipe: Recipe) -> None:
+    """Fail before the data is read rather than after it: all that `make_segmenter` asks but for the weights.
+
+    Raises:
+        CheckpointError: the checkpoint is not found, unreachable, or of another architecture.
+    """
+    model = recipe.model
+    check = find_concepts if recipe.concepts.learn else check_checkpoint
+    check(model.checkpoint, revision=model.revision)
 
 
 def make_segmenter(recipe: Recipe) -> PromptableSegmenter:
     """The segmenter of a recipe, untouched: pretrained, or with fresh weights."""
     model = recipe.model
-    if model.weights == "random":
+    if recipe.concepts.learn:
+        segmenter: PromptableSegmenter = load_concepts(model.checkpoint, revision=model.revision)
+    elif model.weights == "random":
         segmenter = random_segmenter(model.checkpoint, seed=recipe.seed, revision=model.revision)
     else:
         segmenter = load_segmenter(model.checkpoint, revision=model.revision)
@@ -23,15 +44,41 @@ def make_segmenter(recipe: Recipe) -> PromptableSegmenter:
 
 
 def as_computed(recipe: Recipe, segmenter: PromptableSegmenter) -> PromptableSegmenter:
-    """A segmenter as it was read, to compute as the recipe says."""
+    """A segmenter as it was read, to compute as the recipe says, and to answer by its classes if it names some.
+
+    Raises:
+        CheckpointError: it has other classes than the recipe, or the recipe has none.
+    """
     if recipe.model.attention == "folded":
         fold_positions(segmenter.encoder)
+    if recipe.semantic.classes:
+        return segmenter.with_classes(recipe.semantic.classes)
+    if segmenter.classes:
+        raise CheckpointError(
+            "this model answers by classes and cannot be prompted; set model.checkpoint to another one, or "
+            f"semantic.classes=[{','.join(segmenter.classes)}]"
+        )
     return segmenter
 
 
 def tune(recipe: Recipe, segmenter: PromptableSegmenter) -> None:
-    """Choose what trains, and put in what the mode inserts."""
+    """Choose what trains, and put in what the mode inserts; the memory of a model trains if it is trained on clips.
+
+    Raises:
+        RecipeError: clips for a model without a memory, or see `choose`.
+    """
+    memory = memory_of(segmenter)
+    if recipe.clips.length > 1 and memory is None:
+        raise RecipeError(
+            f"clips.length {recipe.clips.length} trains a memory, and a {segmenter.family} model has none: set it to "
+            "1, or model.checkpoint to a SAM 2 video model (facebook/sam2.1-hiera-tiny)"
+        )
     choose(segmenter, recipe.tuning)
+    if recipe.semantic.classes:
+        freeze_unasked(segmenter)
+    if recipe.clips.length > 1 and memory is not None:
+        for parameter in memory.parameters:
+            parameter.requires_grad_(True)
 
 
 def tuned_from(recipe: Recipe, segmenter: PromptableSegmenter) -> PromptableSegmenter:

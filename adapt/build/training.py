@@ -2,28 +2,36 @@
 
 import math
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 from rich.console import Console
 
 from adapt.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from adapt.callbacks.loss_guard import LossGuard
 from adapt.callbacks.metrics_files import MetricsFiles
-from adapt.callbacks.tracking import finish_wandb, tensorboard_logger, wandb_logger
+from adapt.callbacks.tracking import tensorboard_logger, wandb_tracker
+from adapt.clips import Clips
+from adapt.concepts import ConceptObjective, ConceptWeights, MatchCosts, Vocabulary
 from adapt.datamodules import SegmentationDataModule, Store
 from adapt.features import FeatureCache
 from adapt.losses import LossWeights
 from adapt.optimization import OptimizationPlan, PartRates
+from adapt.processes.collective import this_process
+from adapt.processes.launcher import count_processes, launcher
+from adapt.processes.sharding import ShardedStrategy
+from adapt.processes.signals import Signals
 from adapt.prompts import PromptSimulation, Session
 from adapt.recipe import Recipe
 from adapt.runs import CHECKPOINTS
 from adapt.segmenters import PromptableSegmenter
+from adapt.semantic import ClassObjective
 from adapt.session import Objective
-from adapt.signals import Signals
 from adapt.task import AdaptTask
 
 LOG_EVERY = 10
@@ -31,8 +39,11 @@ LOG_EVERY = 10
 
 
 def count_steps(recipe: Recipe, data: SegmentationDataModule) -> int:
-    """Optimiser steps of an epoch; the last one may have fewer than `trainer.accumulate` batches."""
-    return math.ceil(len(data.train_dataloader()) / recipe.trainer.accumulate)
+    """Optimiser steps of an epoch, of all processes; the last one may have fewer images."""
+    settings = recipe.trainer
+    samples = len(data.starts(data.splits.train))
+    batches = math.ceil(samples / (count_processes(recipe) * settings.batch_size))
+    return math.ceil(batches / settings.accumulate)
 
 
 def count_epochs(recipe: Recipe, *, steps_per_epoch: int) -> int:
@@ -40,10 +51,20 @@ def count_epochs(recipe: Recipe, *, steps_per_epoch: int) -> int:
     return max(recipe.trainer.epochs, math.ceil(recipe.trainer.min_steps / steps_per_epoch))
 
 
+def is_sharded(recipe: Recipe) -> bool:
+    """Whether the model is divided among the processes; one alone has all of it."""
+    return recipe.trainer.strategy == "fsdp2" and count_processes(recipe) > 1
+
+
 def make_task(
-    recipe: Recipe, segmenter: PromptableSegmenter, *, steps_per_epoch: int, features: FeatureCache | None = None
+    recipe: Recipe,
+    segmenter: PromptableSegmenter,
+    *,
+    steps_per_epoch: int,
+    features: FeatureCache | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> AdaptTask:
-    """The task around a segmenter whose trainable parameters are chosen; `features` are those of its data."""
+    """The task around a segmenter whose trainable parameters are chosen; `features`, `vocabulary` are its data's."""
     prompts, loss = recipe.prompts, recipe.loss
     return AdaptTask(
         segmenter,
@@ -72,13 +93,54 @@ def make_task(
                 gamma=loss.focal_gamma,
                 iou_of_all=loss.iou_learns_from == "all",
                 iou_absolute=loss.iou_error == "absolute",
+                presence=loss.presence_weight,
             ),
             at=loss.at,
             points=loss.points,
         ),
         plan=make_plan(recipe, steps_per_epoch=steps_per_epoch),
+        clips=Clips(corrected=recipe.clips.corrected),
         accumulate=recipe.trainer.accumulate,
         recompute=recipe.trainer.recompute,
+        classes=_class_objective(recipe),
+        concepts=None if vocabulary is None else _concept_objective(recipe, vocabulary),
+        sharded=is_sharded(recipe),
+    )
+
+
+def _class_objective(recipe: Recipe) -> ClassObjective | None:
+    """What is learnt of the recipe's classes; None if it names none."""
+    settings, at = recipe.semantic, recipe.loss.at
+    if not settings.classes:
+        return None
+    assert at != "points"  # the schema refuses it
+    return ClassObjective(
+        classes=tuple(settings.classes),
+        cross_entropy=settings.cross_entropy_weight,
+        dice=settings.dice_weight,
+        at=at,
+    )
+
+
+def _concept_objective(recipe: Recipe, vocabulary: Vocabulary) -> ConceptObjective:
+    """What is learnt of the categories of the data."""
+    settings = recipe.concepts
+    return ConceptObjective(
+        vocabulary=vocabulary,
+        present=settings.present,
+        absent=settings.absent,
+        weights=ConceptWeights(
+            score=settings.score_weight,
+            positive=settings.positive_weight,
+            presence=settings.presence_weight,
+            box=settings.box_weight,
+            giou=settings.giou_weight,
+            focal=settings.focal_weight,
+            dice=settings.dice_weight,
+            costs=MatchCosts(score=settings.score_cost, box=settings.box_cost, giou=settings.giou_cost),
+        ),
+        threshold=recipe.text.concept_threshold,
+        seed=recipe.seed,
     )
 
 
@@ -106,12 +168,14 @@ def make_plan(recipe: Recipe, *, steps_per_epoch: int) -> OptimizationPlan:
 def make_loggers(
     recipe: Recipe, *, name: str, folder: Path, console: Console
 ) -> tuple[list[Logger], Callable[[], None]]:
-    """Metrics files, and what `tracking` asks for; and what must be called at the end of training."""
+    """Metrics files, and what `tracking` asks for, in the first process; and what to call at the end of training."""
+    if this_process()[0]:
+        return [], lambda: None
     files = MetricsFiles(folder)
     if recipe.tracking == "wandb":
         title, config = f"{name} {folder.name}", recipe.model_dump(mode="json")
-        logger, run = wandb_logger(recipe.wandb, name=title, folder=folder, config=config, console=console)
-        return [files, logger], lambda: finish_wandb(run, console)
+        tracker = wandb_tracker(recipe.wandb, name=title, folder=folder, config=config, console=console)
+        return ([files], lambda: None) if tracker is None else ([files, tracker], tracker.finish)
     if recipe.tracking == "tensorboard":
         return [files, tensorboard_logger(folder)], lambda: None
     return [files], lambda: None
@@ -157,19 +221,27 @@ def make_trainer(
 ) -> lightning.Trainer:
     """Lightning's trainer for a run folder; without validation groups it never validates."""
     settings = recipe.trainer
+    processes, timeout = count_processes(recipe), timedelta(seconds=settings.process_timeout)
+    strategy: str | Strategy = "auto"
+    if processes > 1:
+        sharded = is_sharded(recipe)
+        strategy = ShardedStrategy(processes, timeout=timeout) if sharded else DDPStrategy(timeout=timeout)
     return lightning.Trainer(
         accelerator=device.type,
-        devices=1,
+        devices=settings.devices,
+        num_nodes=settings.num_nodes,
+        strategy=strategy,
         precision=settings.precision,
         max_epochs=epochs,
         accumulate_grad_batches=settings.accumulate,
         gradient_clip_val=settings.gradient_clip or None,
         logger=list(loggers),
         callbacks=list(callbacks),
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), launcher()],
         default_root_dir=folder,
         log_every_n_steps=LOG_EVERY,
         num_sanity_val_steps=0,
+        inference_mode=not is_sharded(recipe),  # weights that are put together there are trained on
         limit_val_batches=1.0 if validated else 0,
         enable_model_summary=False,
         enable_progress_bar=False,  # `TrainingProgress` shares the console of the run

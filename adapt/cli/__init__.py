@@ -8,15 +8,26 @@ import traceback
 from collections.abc import Sequence
 
 from adapt import __version__
-from adapt.errors import AdaptError, StoppedError
+from adapt.cli import completion
+from adapt.errors import AdaptError, ProcessLostError, StoppedError
+from adapt.wording import printable
 
 COMMANDS = {
     "fit": "fine-tune on a recipe's data, then compare with the untouched model",
     "evaluate": "compare a run's model (or a recipe's untouched one) on the test split",
+    "predict": "segment new images, volumes or scenes, from prompts or without",
+    "label": "label images round by round, with a model that draws and learns",
     "merge": "write a run's adapter merged into its model, as a stock checkpoint",
+    "score": "score predictions of any program against a truth: label maps, or COCO files",
+    "push": "push a run's model to the Hugging Face Hub, with its card",
+    "pull": "start a recipe from a model that was pushed",
+    "convert": "write an original .pth of SAM, SAM-HQ or MedSAM as a checkpoint folder",
+    "export": "write a run's model as ONNX, checked, for programs without PyTorch",
+    "demo": "serve a local page to try a model on: click, compare, save the mask",
     "compare": "put finished runs side by side, each paired with the first",
     "data": "check a recipe's data before training, or prepare it ahead of time",
     "cache": "show, fill or clear the cache of frozen features",
+    "doctor": "show what this machine can run, and what a checkpoint is",
     "recipes": "list, show or copy the packaged recipes",
 }
 EPILOG = """examples:
@@ -26,7 +37,13 @@ EPILOG = """examples:
   adapt data check --recipe medical_ct.yaml data.root=/scans
   adapt evaluate runs/medical_ct/2026-01-31_09-30-00
   adapt compare runs/medical_ct/2026-01-31_09-30-00 runs/medical_ct/2026-02-01_18-00-00
+  adapt score predictions truth --group-pattern '^(patient[0-9]+)_'
+  adapt predict runs/medical_ct/2026-01-31_09-30-00 scans --output masks
+  adapt label suggest labels runs/medical_ct/2026-01-31_09-30-00 --format cvat
   adapt merge runs/medical_ct/2026-02-01_18-00-00 --output merged
+  adapt push runs/medical_ct/2026-02-01_18-00-00 --repo my-team/sam-ct
+  adapt demo runs/medical_ct/2026-02-01_18-00-00 --images scans
+  adapt convert medsam_vit_b.pth --output medsam
   adapt recipes copy medical_ct"""
 
 
@@ -38,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"adapt {__version__}")
+    completion.add_arguments(parser)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
         command = subparsers.add_parser(name, help=summary, description=summary)
@@ -70,12 +88,14 @@ def main(arguments: Sequence[str]) -> int:
         code: int | None = importlib.import_module(f"adapt.cli.{options.command}").run(options)
         sys.stdout.flush()  # so that a reader that left is noticed here, not at exit
     except StoppedError as stopped:
-        print(f"adapt: {stopped}", file=sys.stderr)
+        print(printable(f"adapt: {stopped}"), file=sys.stderr)
         return stopped.exit_code
     except AdaptError as error:
         if options.debug:
             traceback.print_exc()
-        print(f"adapt: error: {error}", file=sys.stderr)
+        print(printable(f"adapt: error: {error}"), file=sys.stderr)
+        if isinstance(error, ProcessLostError):
+            _end_now(error.exit_code)
         return error.exit_code
     except KeyboardInterrupt:
         print("adapt: interrupted", file=sys.stderr)
@@ -87,6 +107,13 @@ def main(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left unwritten goes nowhere
         return 0
     return code or 0
+
+
+def _end_now(code: int) -> None:
+    """End without Python's farewell, in which connections to lost processes are closed: that took 10 s."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def entry_point() -> None:

@@ -45,9 +45,9 @@ def run(options: argparse.Namespace) -> None:
         if options.print_config:
             print_config(recipe)
             return
-        from adapt import workflow
+        from adapt.jobs.warming import warm_features
 
-        workflow.warm_features(recipe)
+        warm_features(recipe)
         return
     cache = Path(options.cache).expanduser()
     if options.action == "clear":
@@ -61,10 +61,11 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _print_info(cache: Path) -> None:
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from adapt.features import features_folder, kept_entries, prefixes
+    from adapt.terminal import Terminal
 
     table = Table("model", "behind stage", "input", "numbers", "entries", "MB", "last used")
     for column in table.columns[3:6]:
@@ -79,8 +80,8 @@ def _print_info(cache: Path) -> None:
         )
         size = sum(entry.size for entry in entries)
         when = datetime.fromtimestamp(used).strftime("%Y-%m-%d %H:%M") if entries else "never"
-        table.add_row(*what, f"{len(entries):,}", f"{size / 1e6:,.1f}", when)
+        table.add_row(*map(escape, what), f"{len(entries):,}", f"{size / 1e6:,.1f}", when)
     if table.row_count:
-        Console().print(table)
+        Terminal().print(table)
     else:
         print(f"no features are kept in {features_folder(cache)}")

@@ -19,15 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Read, compare, print and write."""
-    from rich.console import Console
-
     from adapt.evaluate.side_by_side import compare_runs, read_runs
     from adapt.evaluate.side_by_side_tables import print_comparison, write_comparison
-    from adapt.recipe.schema import EvaluationSettings
+    from adapt.recipe.evaluation import EvaluationSettings
+    from adapt.terminal import Terminal
 
     runs = read_runs(options.folders)
     samples = EvaluationSettings().bootstrap_samples
     comparison = compare_runs(runs, only_common=options.common, bootstrap_samples=samples, seed=0)
-    print_comparison(comparison, Console())
+    print_comparison(comparison, Terminal())
     if options.output is not None:
         write_comparison(comparison, options.output)

@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
         from adapt.datacheck import check_data
 
         return check_data(recipe, name=name, folder=options.folder, strict=options.strict)
-    from adapt import workflow
+    from adapt.jobs.prepare import prepare
 
-    workflow.prepare(recipe)
+    prepare(recipe)
     return 0

@@ -18,6 +18,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FIRST:LAST:STEP",
         help="of a RUN: score mixes of the untouched (0) and the tuned (1) weights, as in 0:1:0.25",
     )
+    parser.add_argument(
+        "--propagate",
+        action="store_true",
+        help="of volumes and time series: prompt each object on its middle slice, follow it, and score it as a whole",
+    )
+    parser.add_argument(
+        "--text",
+        action="store_true",
+        help="prompt each test image with the names of its categories, and score the masks beside those of true boxes",
+    )
+    parser.add_argument(
+        "--fit-thresholds",
+        action="store_true",
+        help="of a RUN: first fit the thresholds of automatic masks on its validation split, and write them into it",
+    )
     parser.add_argument("--write-mix", metavar="ALPHA", help="with --interpolate: write the model of this mix")
 
 
@@ -31,6 +46,16 @@ def run(options: argparse.Namespace) -> None:
             "evaluate takes the folder of a run, or --recipe for the untouched model; exactly one of them"
         )
     alphas, write_mix = _mixes(options)
+    if options.fit_thresholds and (options.run_folder is None or alphas):
+        raise RecipeError(
+            "--fit-thresholds needs the folder of a run, into whose recipe they are written, and no --interpolate"
+        )
+    if options.propagate and (alphas or options.fit_thresholds):
+        raise RecipeError("--propagate scores the model as it is; leave out --interpolate and --fit-thresholds")
+    if options.text and (alphas or options.fit_thresholds or options.propagate):
+        raise RecipeError(
+            "--text scores the model as it is, by text; leave out --interpolate, --fit-thresholds and --propagate"
+        )
     if options.run_folder is None:
         name, recipe = recipe_of(options)
         run_folder = None
@@ -43,9 +68,26 @@ def run(options: argparse.Namespace) -> None:
     if options.print_config:
         print_config(recipe)
         return
-    from adapt import workflow
+    if options.propagate:
+        from adapt.jobs.propagation import evaluate_propagation
 
-    workflow.evaluate(recipe, name=name, run_folder=run_folder, alphas=alphas, write_mix=write_mix)
+        evaluate_propagation(recipe, name=name, run_folder=run_folder)
+        return
+    if options.text:
+        from adapt.jobs.evaluate_text import evaluate_text
+
+        evaluate_text(recipe, name=name, run_folder=run_folder)
+        return
+    from adapt.jobs.evaluate import evaluate
+
+    evaluate(
+        recipe,
+        name=name,
+        run_folder=run_folder,
+        alphas=alphas,
+        write_mix=write_mix,
+        fit_thresholds=options.fit_thresholds,
+    )
 
 
 def _mixes(options: argparse.Namespace) -> tuple[tuple[float, ...], float | None]:

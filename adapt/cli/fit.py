@@ -5,8 +5,7 @@ from pathlib import Path
 
 from adapt.cli.resolve import add_recipe_arguments, print_config, recipe_of
 from adapt.errors import RecipeError
-
-AUTO = "auto"
+from adapt.resuming import AUTO, recipe_of_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,22 +37,19 @@ def run(options: argparse.Namespace) -> None:
             "--auto-batch finds a batch size for a run that begins, and one that goes on keeps its own; leave out "
             "--auto-batch or --resume, or set trainer.batch_size in the recipe"
         )
-    from adapt.resuming import newest_unfinished, recipe_of_run
-
-    run_folder: Path | None = None
     if options.recipe is None:
         run_folder = Path(options.resume)
         name, recipe = recipe_of_run(run_folder, options.overrides)
     else:
+        run_folder = options.resume
         name, recipe = recipe_of(options)
-        if options.resume == AUTO:
-            run_folder = newest_unfinished(recipe, name=name)
     if options.print_config:
         print_config(recipe)
         return
-    from adapt import workflow
+    from adapt.jobs.fit import fit
+    from adapt.jobs.plan import plan
 
     if options.dry_run:
-        workflow.plan(recipe, auto_batch=options.auto_batch)
+        plan(recipe, auto_batch=options.auto_batch)
     else:
-        workflow.fit(recipe, name=name, run_folder=run_folder, auto_batch=options.auto_batch)
+        fit(recipe, name=name, run_folder=run_folder, auto_batch=options.auto_batch)

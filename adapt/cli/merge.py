@@ -17,6 +17,6 @@ def run(options: argparse.Namespace) -> None:
     run_folder = Path(options.run_folder)
     if not (run_folder / "recipe.yaml").is_file():
         raise RunError(f"{run_folder} is not the folder of a run: it has no recipe.yaml. Give runs/<recipe>/<time>")
-    from adapt import workflow
+    from adapt.jobs.merge import merge
 
-    workflow.merge(run_folder, Path(options.output))
+    merge(run_folder, Path(options.output))

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from adapt.errors import RecipeError
-from adapt.recipe import Recipe, describe_recipes, find_recipe
+from adapt.recipe import Recipe, describe_recipes, find_recipe, keys_page
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,15 +13,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", help="names and what they are for")
     show = actions.add_parser("show", help="print a recipe")
-    show.add_argument("name")
+    show.add_argument("name", metavar="RECIPE")
     copy = actions.add_parser("copy", help="write a recipe to a file of your own; never overwrites")
-    copy.add_argument("name")
+    copy.add_argument("name", metavar="RECIPE")
     copy.add_argument("target", nargs="?", help="file or folder; by default NAME.yaml here")
+    actions.add_parser("keys", help="print every key of a recipe as Markdown: type, default, meaning")
     actions.add_parser("schema", help="print the JSON Schema of recipes, for editors")
 
 
 def run(options: argparse.Namespace) -> None:
-    """List, show, copy, or print the schema."""
+    """List, show, copy, or print the keys or the schema."""
     if options.action == "list":
         rows = describe_recipes()
         width = max(len(name) for name, _ in rows)
@@ -31,6 +32,8 @@ def run(options: argparse.Namespace) -> None:
         print(find_recipe(options.name).read_text(encoding="utf-8"), end="")
     elif options.action == "copy":
         _copy(find_recipe(options.name), options.target)
+    elif options.action == "keys":
+        print(keys_page(), end="")
     else:
         print(json.dumps(Recipe.model_json_schema(), indent=2))
 

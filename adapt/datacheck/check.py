@@ -29,13 +29,16 @@ from adapt.datacheck.report import (
     print_report,
     sorted_findings,
 )
+from adapt.datacheck.tracks import jumping_tracks
 from adapt.datacheck.walk import digest, summarise, summarise_store
 from adapt.datamodules import Splits, Store, split_groups
+from adapt.datamodules.labelled import is_labelled
 from adapt.errors import CheckpointError, DataError, RunError
 from adapt.files import write_file, write_text
 from adapt.recipe import DataSettings, Recipe, group_rule
 from adapt.runs import check_writable, new_run_folder
 from adapt.segmenters import SegmenterSpec
+from adapt.terminal import Terminal
 
 JSON, SHEET = "check.json", "contact_sheet.png"
 QUICK_WARNINGS = 5
@@ -61,7 +64,7 @@ def check_data(recipe: Recipe, *, name: str, folder: Path | None, strict: bool) 
     Raises:
         RunError: the folder cannot be written.
     """
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     output = Path(recipe.output).expanduser()
     check_writable(output if folder is None else folder)
     report, store = _examine(recipe, name, console)
@@ -72,7 +75,7 @@ def check_data(recipe: Recipe, *, name: str, folder: Path | None, strict: bool) 
         sheet = draw_contact_sheet(store, report, seed=recipe.seed)
         write_file(folder / SHEET, lambda file: sheet.save(file, format="PNG"))
         written.append(folder / SHEET)
-    out = Console()
+    out = Terminal()
     print_report(report, out)
     for path in written:
         out.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
@@ -107,6 +110,7 @@ def _examine(recipe: Recipe, name: str, console: Console) -> tuple[CheckReport, 
         *flat_images(samples),
         *unlike_the_others(samples),
         *overlapping_objects(samples),
+        *jumping_tracks(store.rows),
     ]
     report = CheckReport(
         recipe=name,
@@ -139,6 +143,7 @@ def quick_findings(recipe: Recipe, store: Store, splits: Splits) -> list[Finding
             *duplicates([(row["sample_id"], row["group"], digest(row)) for row in hashed], split_of),
             *missing_categories(class_balance(images, split_of, named=named_categories(recipe.data))),
             *several_pieces([summarise(store.rows[row], spec=None) for row in single[:QUICK_MASKS]]),
+            *jumping_tracks(store.rows),
         ]
     )
 
@@ -159,9 +164,10 @@ def print_warnings(findings: Sequence[Finding], console: Console) -> None:
 def _of_groups(recipe: Recipe, store: Store, splits: Splits | None) -> list[Finding]:
     rule = group_rule(recipe.data)
     whole_scenes = rule.get("data.split_by") == "scene" and rule["data.group_pattern"] is None
+    groups = [group for group in store.groups if not is_labelled(group)]
     return [
-        *names_alike(store.groups),
-        *([] if any(rule.values()) or not rule else shared_stems(store.groups)),
+        *names_alike(groups),
+        *([] if any(rule.values()) or not rule else shared_stems(groups)),
         *([] if splits is None else few_test_groups(splits, whole_scenes=whole_scenes)),
     ]
 

@@ -14,7 +14,7 @@ from adapt.datacheck.report import CheckReport
 from adapt.datacheck.walk import Row, SampleSummary, crops_of, image_of
 from adapt.datamodules import Store
 from adapt.drawing import Colour, draw_mask
-from adapt.wording import counted
+from adapt.wording import counted, one_line
 
 WIDTH, COLUMNS, GAP = 1600, 5, 20
 TILE = (WIDTH - (COLUMNS + 1) * GAP) // COLUMNS
@@ -190,12 +190,13 @@ def _draw_header(
     x, font = float(GAP), _font(17)
     shown = [name for name in colours if any(item.category == name for c in chosen for item in c.sample.objects)]
     for name in shown:
-        length = draw.textlength(name, font=font)
+        shown_name = one_line(name)
+        length = draw.textlength(shown_name, font=font)
         if x + length + 200 > WIDTH:
             draw.text((x, 58), "and more", fill=SOFT, font=font)
             break
         draw.rounded_rectangle((x, 61, x + 16, 77), radius=3, fill=colours[name])
-        draw.text((x + 23, 58), name, fill=INK, font=font)
+        draw.text((x + 23, 58), shown_name, fill=INK, font=font)
         x += length + 48
     if any(item.cut for entry in chosen for item in entry.sample.objects):
         draw.text((WIDTH - GAP, 58), "dashed: cut by a tile's border", fill=SOFT, font=font, anchor="ra")
@@ -217,7 +218,8 @@ def _draw_caption(draw: ImageDraw.ImageDraw, entry: Chosen, split_of: Mapping[st
 
 
 def shortened(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    """A text with its middle left out if it is wider than `width` pixels; the ends of a name say most."""
+    """A text on one line, its middle left out if it is wider than `width` pixels; the ends of a name say most."""
+    text = one_line(text)
     if draw.textlength(text, font=font) <= width:
         return text
     kept = len(text) - 1

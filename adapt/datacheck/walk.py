@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from adapt.datamodules import Store
 from adapt.formats import crops
-from adapt.frames import Frame, nearest_pixels
+from adapt.frames import nearest_pixels
 from adapt.segmenters import SegmenterSpec
 
 Row = Mapping[str, Any]
@@ -71,7 +71,7 @@ class SampleSummary:
 
     def area_scale(self, spec: SegmenterSpec) -> float:
         """Pixels of the model frame for a pixel of the image."""
-        across, down = Frame(self.height, self.width, spec.image_size).scale
+        across, down = spec.frame(self.height, self.width).scale
         return across * down
 
 
@@ -130,7 +130,7 @@ def _objects(row: Row, spec: SegmenterSpec | None) -> tuple[ObjectSummary, ...]:
     depth = np.zeros((row["height"], row["width"]), dtype=np.uint16)
     for corner, mask in boxes:
         _under(depth, corner, mask)[...] += mask
-    shown = None if spec is None else nearest_pixels(Frame(row["height"], row["width"], spec.image_size))
+    shown = None if spec is None else nearest_pixels(spec.frame(row["height"], row["width"]))
     cut = row["cut"] or [False] * len(boxes)
     return tuple(
         ObjectSummary(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
+from adapt.evaluate.automatic import AUTOMATIC_HEADER, automatic_rows
 from adapt.evaluate.forgetting import FORGETTING_HEADER, forgetting_rows
 from adapt.evaluate.gallery import Picture
 from adapt.evaluate.headline import forgetting_verdict, sentences, verdict
@@ -19,6 +20,7 @@ from adapt.evaluate.tables import (
     MODELS,
     TITLES,
     VOLUME_HEADER,
+    automatic_title,
     caption,
     click_rows,
     interval_text,
@@ -28,7 +30,7 @@ from adapt.evaluate.tables import (
 )
 from adapt.files import write_text
 
-TEMPLATE = "report.html.jinja"
+TEMPLATE, STYLE = "report.html.jinja", "page.css"
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def write_report(path: Path, *, results: Results, pictures: Sequence[Picture], f
     curves = {name: [(x, y) for x, y in points if math.isfinite(y)] for name, points in facts.curves.items()}
     page = environment.from_string(text).render(
         facts=facts,
+        style=resources.files("adapt.evaluate").joinpath(STYLE).read_text(encoding="utf-8"),
         verdict=verdict(results),
         sentences=sentences(results),
         cards=_cards(results),
@@ -105,6 +108,9 @@ def write_report(path: Path, *, results: Results, pictures: Sequence[Picture], f
         borders=_borders(results),
         volume_header=VOLUME_HEADER,
         volume_rows=volume_rows(results),
+        automatic_title="" if results.automatic is None else automatic_title(results.automatic),
+        automatic_header=AUTOMATIC_HEADER,
+        automatic_rows=[] if results.automatic is None else automatic_rows(results.automatic, MODELS),
         pictures=_by_protocol(pictures),
         training=training_panels(curves),
     )

@@ -1,7 +1,6 @@
 """Prompt two objects of an image, and places around them, for the check of `following`; the encoder is not run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +11,7 @@ from adapt.evaluate.scoring import EncodedSample
 from adapt.frames import Frame, to_model_frame
 from adapt.prompts import Prompts, draw_clicks, point_prompts, uniform
 from adapt.protocols import PROTOCOLS, Protocol, Truth, answers_of, truth_of
-from adapt.samples import Sample, sample_key
+from adapt.samples import Sample, sample_key, with_objects
 from adapt.segmenters import ImageFeatures, PromptableSegmenter
 
 OBJECTS = 8
@@ -68,10 +67,7 @@ def check_following(encoded: EncodedSample, models: Mapping[str, PromptableSegme
 def _some_objects(sample: Sample) -> Sample:
     """The sample with `OBJECTS` of its objects at most; always the same ones."""
     random = np.random.default_rng(sample_key(sample.sample_id))
-    chosen = np.sort(random.permutation(len(sample.masks))[:OBJECTS])
-    return replace(
-        sample, masks=sample.masks[chosen], categories=tuple(sample.categories[index] for index in chosen), cut=()
-    )
+    return with_objects(sample, np.sort(random.permutation(len(sample.masks))[:OBJECTS]))
 
 
 def _answers(model: PromptableSegmenter, features: ImageFeatures, truth: Truth, how: Protocol) -> npt.NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from adapt.evaluate.following import Following
 from adapt.evaluate.shrinking import Shrinkage
 from adapt.evaluate.sizes import SizePart
-from adapt.metrics import Bin
+from adapt.metrics import Bin, Interval
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,66 @@ class ProtocolFigures:
 
 
 @dataclass(frozen=True)
+class AutomaticFigures:
+    """One model on all images that were looked at.
+
+    Attributes:
+        masks: an image, on average.
+        empty: images without any mask.
+        found50, found75: share of the objects with a mask of an IoU of at least 0.5 and 0.75.
+        best_iou: of the best mask of an object, on average.
+        average_recall: share of the objects that are found, averaged over IoUs from 0.5 to 0.95.
+        average_recall_interval: of it, 95 % over groups.
+        matching_ap: TP / (TP + FP + FN) of the masks as a label map, averaged over the same IoUs, over images, then
+            over groups; see `adapt.metrics.matching`. None if no image has an object.
+        matching_ap_interval: of it, 95 % over groups.
+        best_predicted_iou, best_stability: the highest of all candidates of all images.
+    """
+
+    masks: float
+    empty: int
+    found50: float
+    found75: float
+    best_iou: float
+    average_recall: float
+    average_recall_interval: Interval
+    matching_ap: float | None
+    matching_ap_interval: Interval
+    best_predicted_iou: float
+    best_stability: float | None
+
+
+@dataclass(frozen=True)
+class Automatic:
+    """Masks without prompts; `tuned` and what is tuned minus untouched are None for the untouched model alone.
+
+    Attributes:
+        images, objects: how many were looked at.
+        predicted_iou, stability: thresholds of generation.
+    """
+
+    images: int
+    objects: int
+    predicted_iou: float
+    stability: float
+    base: AutomaticFigures
+    tuned: AutomaticFigures | None
+    found50: Gain | None
+    best_iou: Gain | None
+    average_recall: Gain | None
+    matching_ap: Gain | None
+
+    @property
+    def models(self) -> dict[str, AutomaticFigures]:
+        """Figures by `base` and `tuned`."""
+        return {"base": self.base} if self.tuned is None else {"base": self.base, "tuned": self.tuned}
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain data for `results.json`; what was not measured has no entry."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
 class Results:
     """What a run is judged by.
 
@@ -162,6 +222,7 @@ class Results:
         sizes: what small, medium and large objects are here.
         following: whether prompts matter; None if it was not checked, or no image has two objects.
         retention: the same on general images: what was forgotten; None if it was not measured.
+        automatic: masks without prompts; None if they were not measured.
     """
 
     protocols: dict[str, ProtocolFigures]
@@ -171,6 +232,7 @@ class Results:
     sizes: tuple[SizePart, ...]
     following: Following | None = None
     retention: "Retention | None" = None
+    automatic: Automatic | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Plain data for `results.json`; a model that was not evaluated has no entry."""
@@ -181,12 +243,14 @@ class Results:
         counts = {"objects": self.objects, "groups": self.groups, "images": self.images}
         following = {} if self.following is None else {"following": self.following.as_dict()}
         retention = {} if self.retention is None else {"retention": self.retention.as_dict()}
+        automatic = {} if self.automatic is None else {"automatic": self.automatic.as_dict()}
         return {
             "protocols": protocols,
             **counts,
             "sizes": [asdict(part) for part in self.sizes],
             **following,
             **retention,
+            **automatic,
         }
 
 

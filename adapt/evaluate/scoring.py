@@ -11,7 +11,6 @@ from torch import Tensor
 
 from adapt.features import FeatureCache, frozen_part
 from adapt.formats import encode_masks
-from adapt.frames import image_to_model_frame
 from adapt.metrics import boundary_score
 from adapt.protocols import PROTOCOLS, Truth, answers_of, truth_of
 from adapt.samples import Sample, sample_key
@@ -175,8 +174,7 @@ def tolerance_of(sample: Sample, chosen: float | None) -> float:
 
 
 def _image(sample: Sample, model: PromptableSegmenter) -> Tensor:
-    spec = model.spec
-    return image_to_model_frame(sample.image, size=spec.image_size, mean=spec.pixel_mean, std=spec.pixel_std)[None]
+    return model.spec.to_model_frame(sample.image)[None]
 
 
 def shared_stages(models: Sequence[PromptableSegmenter]) -> int:

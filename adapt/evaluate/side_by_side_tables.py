@@ -1,15 +1,15 @@
 """A comparison of runs as people read it, and as files."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from adapt.csv_text import csv_text
 from adapt.errors import RunError
 from adapt.evaluate.results import Gain
 from adapt.evaluate.side_by_side import Comparison, Entry
@@ -69,7 +69,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
             console.print(text, highlight=False, markup=False, soft_wrap=True)
     if comparison.only_some:
         names = ", ".join(comparison.only_some)
-        console.print(f"notice: left out, since not all runs have them: {names}", highlight=False, soft_wrap=True)
+        text = f"notice: left out, since not all runs have them: {names}"
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _table(header: list[str], rows: list[list[str]], *, caption: str) -> Table:
@@ -77,7 +78,7 @@ def _table(header: list[str], rows: list[list[str]], *, caption: str) -> Table:
     for index, name in enumerate(header):
         table.add_column(name, justify="left" if index < 2 else "right")
     for row, following in zip(rows, [*rows[1:], [""]], strict=True):
-        table.add_row(*row, end_section=following[0] != row[0])
+        table.add_row(*map(escape, row), end_section=following[0] != row[0])
     return table
 
 
@@ -103,11 +104,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
         for name, entries in comparison.protocols.items()
         for run, entry in zip(comparison.runs, entries, strict=True)
     ]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(_columns()), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(folder / "compare.csv", text.getvalue())
+    write_text(folder / "compare.csv", csv_text(list(_columns()), rows))
 
 
 def _columns() -> Iterable[str]:

@@ -1,31 +1,41 @@
 """The result as people read it: tables in the terminal, CSV and JSON beside them."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from adapt.csv_text import csv_text
+from adapt.evaluate.automatic import AUTOMATIC_HEADER, automatic_rows, automatic_warnings, without_intervals
 from adapt.evaluate.following import following_warnings
 from adapt.evaluate.objects import write_objects
-from adapt.evaluate.results import Gain, ModelFigures, ProtocolFigures, Results, StructureFigures
+from adapt.evaluate.results import (
+    Automatic,
+    AutomaticFigures,
+    Gain,
+    ModelFigures,
+    ProtocolFigures,
+    Results,
+    StructureFigures,
+)
 from adapt.evaluate.scoring import ObjectScore
 from adapt.evaluate.shrinking import shrinks
 from adapt.evaluate.sizes import SIZES
 from adapt.files import write_text
+from adapt.wording import counted
 
-TITLES = {"one_click": "one click", "box": "box", "jittered_box": "jittered", "clicks": "clicks"}
+TITLES = {"one_click": "one click", "box": "box", "jittered_box": "jittered", "clicks": "clicks", "text": "text"}
 MODELS = {"base": "untouched", "tuned": "tuned"}
 BOXES = ("box", "jittered_box")
 """Protocols beside which the worth of the box itself stands."""
 HEADER = ["prompt", "model", "mIoU", "95 % interval", "oracle mIoU", "Dice", "NSD"]
 SHOWN_CLICKS = (1, 3, 5, 10, 20)
 FEW_GROUPS = 10
-WIDE = 90
-"""Characters that the whole table takes."""
+WIDE, AUTOMATIC_WIDE = 90, 125
+"""Characters that the whole table takes, and that of automatic masks."""
 
 
 def interval_text(low: float | None, high: float | None, *, signed: bool = False) -> str:
@@ -117,7 +127,7 @@ def warnings(results: Results) -> list[str]:
     """What a reader should not overlook.
 
     Tuning that did harm, answers that are worth less than their box, small objects that shrink, prompts that no longer
-    matter.
+    matter, automatic masks that are gone or worse.
     """
     found = []
     for name, figures in results.protocols.items():
@@ -137,7 +147,8 @@ def warnings(results: Results) -> list[str]:
                 f"box: the answers ({best.miou:.3f}) are worth less than the box itself ({figures.box_as_mask:.3f})"
             )
         found += _shrinking(name, figures)
-    return found + (following_warnings(results.following) if results.following is not None else [])
+    found += [] if results.following is None else following_warnings(results.following)
+    return found + ([] if results.automatic is None else automatic_warnings(results.automatic))
 
 
 def _shrinking(name: str, figures: ProtocolFigures) -> list[str]:
@@ -170,8 +181,26 @@ def print_table(results: Results, console: Console) -> None:
     volumes = volume_rows(results)
     if volumes:
         console.print(_table("Volumes: all slices put together", VOLUME_HEADER, volumes, texts=3))
+    if results.automatic is not None:
+        cells = [AUTOMATIC_HEADER, *automatic_rows(results.automatic, MODELS)]
+        if console.width < AUTOMATIC_WIDE:
+            cells = [without_intervals(row) for row in cells]
+        console.print(
+            _table(automatic_title(results.automatic), cells[0], cells[1:], texts=1, caption=AUTOMATIC_CAPTION)
+        )
     for text in warnings(results):
-        console.print(f"[yellow]notice:[/] {text}", highlight=False)
+        console.print(f"[yellow]notice:[/] {escape(text)}", highlight=False)
+
+
+AUTOMATIC_CAPTION = (
+    "masks an image; images without any; AR: found, averaged over IoUs from 0.5 to 0.95; AP: matching AP of the label "
+    "map over the same, to which masks without an object count"
+)
+
+
+def automatic_title(automatic: Automatic) -> str:
+    """What the table of automatic masks shows."""
+    return f"Automatic masks of {counted(automatic.images, 'image')} with {counted(automatic.objects, 'object')}"
 
 
 def _table(title: str, header: Sequence[str], rows: Sequence[list[str]], *, texts: int, caption: str = "") -> Table:
@@ -180,7 +209,7 @@ def _table(title: str, header: Sequence[str], rows: Sequence[list[str]], *, text
     for index, name in enumerate(header):
         table.add_column(name, justify="left" if index < texts else "right")
     for row in rows:
-        table.add_row(*row, end_section="difference" in row)
+        table.add_row(*map(escape, row), end_section="difference" in row)
     return table
 
 
@@ -205,16 +234,26 @@ def write_tables(results: Results, scores: Sequence[ObjectScore], folder: Path, 
     for name, figures in results.protocols.items():
         if name in BOXES:
             rows.append({"protocol": name, "model": "box_as_mask", "miou": figures.box_as_mask})
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=RESULT_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(folder / "results.csv", text.getvalue())
+    if results.automatic is not None:
+        for key, own in results.automatic.models.items():
+            rows.append({"protocol": "automatic", "model": key, **_automatic_cells(own)})
+    write_text(folder / "results.csv", csv_text(RESULT_COLUMNS, rows))
     write_objects(scores, folder)
 
 
 RESULT_COLUMNS = ["protocol", "model", "miou", "low", "high", "oracle_miou", "dice", "nsd", "hd95", "unit", "missed"]
 RESULT_COLUMNS += ["calibration_error", "noc85", "noc90", "never85", "never90", "volume_dice", "volume_nsd"]
+AUTOMATIC_COLUMNS = ["masks", "empty", "found50", "found75", "best_iou", "average_recall", "matching_ap"]
+WITH_INTERVALS = ["average_recall", "matching_ap"]
+RESULT_COLUMNS += [*AUTOMATIC_COLUMNS, *(f"{name}_{bound}" for name in WITH_INTERVALS for bound in ("low", "high"))]
+
+
+def _automatic_cells(own: AutomaticFigures) -> dict[str, object]:
+    cells: dict[str, object] = {name: getattr(own, name) for name in AUTOMATIC_COLUMNS}
+    for name in WITH_INTERVALS:
+        interval = getattr(own, f"{name}_interval")
+        cells |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+    return cells
 
 
 def _model_cells(model: ModelFigures) -> dict[str, object]:

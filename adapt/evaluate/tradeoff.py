@@ -1,7 +1,5 @@
 """What mixing the untouched and the tuned model costs and gains: domain against general mIoU, a row a mix."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from adapt.csv_text import csv_text
 from adapt.evaluate.tables import TITLES
 from adapt.files import write_text
 
@@ -67,11 +66,7 @@ def write_trade_off(mixes: Sequence[Mix], folder: Path, *, facts: dict[str, obje
     ]
     content = [{**row, "domain": mix.domain, "general": mix.general} for row, mix in zip(rows, mixes, strict=True)]
     write_text(folder / JSON, json.dumps({"mixes": content, **facts}, indent=2) + "\n")
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(folder / CSV, text.getvalue())
+    write_text(folder / CSV, csv_text(list(rows[0]), rows))
 
 
 def _mean(mious: dict[str, float]) -> float:

@@ -59,7 +59,7 @@ class _Slice:
 def volume_scores(
     samples: Iterable[Sample], scores: Sequence[ObjectScore], *, tolerance: float | None
 ) -> Iterator[VolumeScore]:
-    """Scores of each category of each volume; nothing for samples that are no slices.
+    """Scores of each category of each volume; nothing for samples that are no slices, or have no distance in space.
 
     No more is held than the encoded slices of a volume, and of one category the truth and an answer.
 
@@ -72,9 +72,14 @@ def volume_scores(
     for score in scores:
         if score.protocol in PROMPTED_ONCE:
             of_sample[score.sample_id].append(score)
-    for volume, slices in groupby(samples, key=lambda sample: sample.slice_of and sample.slice_of[0]):
+    for volume, slices in groupby(samples, key=_volume_of):
         if volume is not None:
             yield from _scores(volume, slices, of_sample, tolerance)
+
+
+def _volume_of(sample: Sample) -> str | None:
+    """Name of the volume that a sample is a slice of; frames of a time series make up none."""
+    return None if sample.slice_of is None or sample.slice_of[2] is None else sample.slice_of[0]
 
 
 def _scores(
@@ -85,7 +90,7 @@ def _scores(
         assert sample.slice_of is not None  # `groupby` has left no other
         slices.append(_encoded(sample, of_sample[sample.sample_id]))
         last = sample
-    assert last.slice_of is not None
+    assert last.slice_of is not None and last.slice_of[2] is not None
     size = last.masks.shape[1:]
     spacing = (last.slice_of[2], *last.spacing)
     for category in sorted({name for part in slices for name in part.truths}):

@@ -7,6 +7,9 @@ from adapt.features.cache import FeatureCache
 from adapt.samples import Cached
 from adapt.segmenters import Hidden, ImageFeatures, PromptableSegmenter
 
+AT_ONCE = 8
+"""Images that keep a GPU busy."""
+
 
 @torch.no_grad()
 def frozen_part(
@@ -26,11 +29,12 @@ def frozen_part(
         boundary: stages in front of the first one that trains.
         cache: that receives what is computed; None for none. `cached` comes from it.
     """
+    if cached is not None and bool(cached.found.all()):
+        return tuple(value.float() for value in cached.hidden)
     if cache is None or cached is None:
         return segmenter.encode_prefix(images, boundary=boundary)
-    if bool(cached.found.all()):
-        return tuple(value.float() for value in cached.hidden)
-    fresh = cache.rounded(_alone(segmenter, images, boundary=boundary))
+    made = cache.rounded(in_parts(segmenter, images, boundary=boundary))
+    fresh = tuple(value.contiguous() for value in made)  # as they are read: their order decides the last bits later on
     missing = ~cached.found
     cache.write(tuple(key for key, found in zip(cached.keys, cached.found, strict=True) if not found), fresh)
     if bool(missing.all()):
@@ -41,16 +45,21 @@ def frozen_part(
     )
 
 
-def _alone(segmenter: PromptableSegmenter, images: Tensor, *, boundary: int) -> Hidden:
-    """What the first stages make of images; on a CPU one at a time, which costs little there.
+@torch.no_grad()
+def in_parts(segmenter: PromptableSegmenter, images: Tensor, *, boundary: int) -> Hidden:
+    """What the first stages make of images, a few at a time, so that filling a cache takes little more memory.
 
-    In a batch the last bits of an image depend on how many others there are. Alone an entry is the same whoever made it
-    and whenever, so a run that was stopped goes on to the same bits whatever was written before.
+    On a CPU one at a time, which costs little there. In a batch the last bits of an image depend on how many others
+    there are. Alone an entry is the same whoever made it and whenever, so a run that was stopped goes on to the same
+    bits whatever was written before.
     """
-    if images.device.type != "cpu":
-        return segmenter.encode_prefix(images, boundary=boundary)
-    parts = [segmenter.encode_prefix(image[None], boundary=boundary) for image in images]
+    parts = [segmenter.encode_prefix(part, boundary=boundary) for part in images.split(at_once(images.device))]
     return tuple(torch.cat(values) for values in zip(*parts, strict=True))
+
+
+def at_once(device: torch.device) -> int:
+    """Images that are encoded together for a cache."""
+    return 1 if device.type == "cpu" else AT_ONCE
 
 
 def _merged(known: Tensor, fresh: Tensor, found: Tensor) -> Tensor:

@@ -5,20 +5,29 @@ zeros, which the checksum tells, as it tells every other damage; a damaged entry
 """
 
 import contextlib
+import json
+import math
 import os
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import xxhash
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from adapt.files import permissions
 from adapt.segmenters import Hidden
 
 SUFFIX = ".safetensors"
 CHECKSUM = "xxh3"
+KINDS = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
+"""Names of number formats in a safetensors file, of those that the cache keeps."""
+MARKED = 60.0
+"""Seconds for which an entry that was marked as used is not marked again: marking costs a tenth of reading."""
 
 
 def write_entry(path: Path, hidden: Hidden) -> int:
@@ -32,7 +41,10 @@ def write_entry(path: Path, hidden: Hidden) -> int:
         OSError: it cannot be written.
     """
     tensors = {str(place): value.contiguous() for place, value in enumerate(hidden)}
-    content = save(tensors, metadata={CHECKSUM: _checksum(tuple(tensors.values()))})
+    values = list(tensors.values())
+    raw = [value.reshape(-1).view(torch.uint8).numpy().data for value in values]
+    checksum = _checksum(values, raw)
+    content = save(tensors, metadata={CHECKSUM: checksum})
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=SUFFIX)  # one that is left behind is evicted
     temporary = Path(name)
@@ -47,26 +59,53 @@ def write_entry(path: Path, hidden: Hidden) -> int:
 
 
 def read_entry(path: Path) -> Hidden | None:
-    """What an entry holds, mapped from the file and read only; None if it is missing, cut short or damaged.
+    """What an entry holds, mapped from the file; None if it is missing, cut short or damaged.
 
-    An entry that is read is marked as used now, which is what eviction goes by.
+    An entry that is read is marked as used, to the minute, which is what eviction goes by.
     """
     try:
-        with safe_open(path, "pt") as file:
-            hidden = tuple(file.get_tensor(str(place)) for place in range(len(file.keys())))
-            if (file.metadata() or {}).get(CHECKSUM) != _checksum(hidden):
-                return None
-    except (OSError, SafetensorError):
+        about = os.stat(path)
+        # private: who wrote into it would write into a copy of the page
+        storage: Any = torch.UntypedStorage.from_file(str(path), shared=False, nbytes=about.st_size)
+        hidden = _checked(torch.empty(0, dtype=torch.uint8).set_(storage))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError):  # whatever damage may lead to
         return None
-    with contextlib.suppress(OSError):  # another user's cache can be read, if not marked
-        os.utime(path)
+    if hidden is not None and about.st_mtime < time.time() - MARKED:
+        with contextlib.suppress(OSError):  # another user's cache can be read, if not marked
+            os.utime(path)
     return hidden
 
 
-def _checksum(hidden: Hidden) -> str:
+def _checked(mapped: Tensor) -> Hidden | None:
+    """Tensors of a safetensors file, (bytes,) uint8, as views of it; None if the checksum is another.
+
+    The library's own reader maps each file twice, which takes as long as the checksum.
+    """
+    content = mapped.numpy().data
+    begin = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(bytes(content[8:begin]))
+    checksum = header.pop("__metadata__")[CHECKSUM]
+    hidden: list[Tensor] = []
+    raw = []
+    for place in range(len(header)):
+        entry = header[str(place)]
+        kind, shape = KINDS[entry["dtype"]], entry["shape"]
+        first, end = (begin + offset for offset in entry["data_offsets"])
+        if first % kind.itemsize or not begin <= first <= end <= len(content):
+            return None
+        if end - first != math.prod(shape) * kind.itemsize:
+            return None
+        raw.append(content[first:end])
+        value: Any = torch.empty(0, dtype=kind)  # set_ without strides, that is contiguous, is not in torch's stubs
+        hidden.append(value.set_(mapped.untyped_storage(), first // kind.itemsize, shape))
+    return tuple(hidden) if checksum == _checksum(hidden, raw) else None
+
+
+def _checksum(hidden: Sequence[Tensor], contents: Sequence[memoryview]) -> str:
+    """Of some tensors, whose bytes are given."""
     key = xxhash.xxh3_64()
-    for value in hidden:
+    for value, content in zip(hidden, contents, strict=True):
         key.update(f"{value.dtype} {tuple(value.shape)}".encode())
-        key.update(value.reshape(-1).view(torch.uint8).numpy().data)
+        key.update(content)
     digits: str = key.hexdigest()
     return digits

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from adapt.errors import RunError
 from adapt.features.entries import SUFFIX
 from adapt.files import write_text
 
@@ -84,10 +85,11 @@ def evict(folder: Path, *, limit: int) -> int:
 
 
 def describe(prefix: Path, about: About) -> None:
-    """Write down what a prefix is, unless it is written already."""
+    """Write down what a prefix is, unless it is written already; where that fails, entries fail too, and are told."""
     if not (prefix / ABOUT).is_file():
         prefix.mkdir(parents=True, exist_ok=True)
-        write_text(prefix / ABOUT, json.dumps(asdict(about), indent=2) + "\n")
+        with contextlib.suppress(RunError):
+            write_text(prefix / ABOUT, json.dumps(asdict(about), indent=2) + "\n")
 
 
 def prefixes(cache: Path) -> Iterator[tuple[Path, About | None]]:

@@ -32,14 +32,15 @@ def prefix_key(segmenter: PromptableSegmenter, *, boundary: int, dtype: str, pre
         precision: that the stages run in, as `trainer.precision` names it.
     """
     spec = segmenter.spec
-    facts = [VERSION, boundary, dtype, precision, spec.image_size, spec.pixel_mean, spec.pixel_std]
+    facts = [VERSION, boundary, dtype, precision, spec.image_size, spec.fit, spec.pixel_mean, spec.pixel_std]
     key = hashlib.sha256(json.dumps(facts).encode())
     for stage in segmenter.stages[:boundary]:
         for module in stage.modules:
             key.update(json.dumps(list(_settings(module))).encode())
-        for parameter in stage.parameters:
-            values = parameter.detach().cpu().contiguous().reshape(-1)
-            key.update(f"{parameter.dtype} {tuple(parameter.shape)}".encode())
+        statistics = (buffer for module in stage.modules for buffer in module.buffers())
+        for weight in (*stage.parameters, *statistics):
+            values = weight.detach().cpu().contiguous().reshape(-1)
+            key.update(f"{weight.dtype} {tuple(weight.shape)}".encode())
             key.update(xxhash.xxh3_128_digest(values.view(torch.uint8).numpy().data))
     return key.hexdigest()[:24]
 

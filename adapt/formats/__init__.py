@@ -7,7 +7,7 @@ from adapt.formats.image import decode_image, decode_label_map, read_image, read
 from adapt.formats.intensity import integral, label_values, narrowest, percentile_range, to_uint8
 from adapt.formats.itk import read_itk, write_itk
 from adapt.formats.nifti import read_nifti, write_nifti
-from adapt.formats.rle import decode_masks, encode_masks
+from adapt.formats.rle import decode_masks, encode_masks, encode_part
 from adapt.formats.volume import Volume, normalise_orientation, same_geometry
 from adapt.formats.yolo import YoloObject, outline_polygons, read_yolo_labels, read_yolo_names
 
@@ -24,6 +24,7 @@ __all__ = [
     "decode_masks",
     "encode_crops",
     "encode_masks",
+    "encode_part",
     "integral",
     "label_values",
     "narrowest",

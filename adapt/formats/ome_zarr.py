@@ -144,6 +144,7 @@ def _stack(
         read=_reader(array, axes, folder / dataset["path"], fill_missing=fill_missing),
         channel_names=_channel_names(metadata),
         pixel_size=None if row is None or column is None else (row, column),
+        windowed=array.chunks[rows] < array.shape[rows] or array.chunks[columns] < array.shape[columns],
     )
 
 
@@ -173,7 +174,7 @@ def _channel_names(metadata: dict[str, Any]) -> tuple[str, ...]:
 def _reader(array: Any, axes: str, folder: Path, *, fill_missing: bool) -> PlaneReader:  # noqa: ANN401 - a zarr Array
     read = array_reader(array, axes)
 
-    def checked(index: Mapping[str, int]) -> npt.NDArray[Any]:
+    def checked(index: Mapping[str, int | slice]) -> npt.NDArray[Any]:
         keys = _chunk_keys(array, axes, index)
         missing = [key for key in keys if not (folder / key).is_file()]
         if missing and not fill_missing:
@@ -190,13 +191,19 @@ def _reader(array: Any, axes: str, folder: Path, *, fill_missing: bool) -> Plane
     return checked
 
 
-def _chunk_keys(array: Any, axes: str, index: Mapping[str, int]) -> list[str]:  # noqa: ANN401 - a zarr Array
-    """Of the files that hold a plane, relative to the array; where there are shards, a file is one."""
+def _chunk_keys(array: Any, axes: str, index: Mapping[str, int | slice]) -> list[str]:  # noqa: ANN401 - a zarr Array
+    """Of the files that hold a plane or a window, relative to the array; where there are shards, a file is one."""
     places = [
-        [index[axis] // step] if axis in index else range(-(-length // step))
+        _steps(index.get(axis, slice(0, length)), step)
         for axis, length, step in zip(axes, array.shape, array.shards or array.chunks, strict=True)
     ]
     return [array.metadata.encode_chunk_key(place) for place in product(*places)]
+
+
+def _steps(wanted: int | slice, step: int) -> range:
+    """Numbers of the steps of a length in which a place or a stretch of places lies."""
+    first, stop = (wanted.start, wanted.stop) if isinstance(wanted, slice) else (wanted, wanted + 1)
+    return range(first // step, -(-stop // step))
 
 
 def _refuse_cut_blosc(chunks: Sequence[Path]) -> None:

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from adapt.errors import DataError
 
 AXES = "TZCYX"
-PlaneReader = Callable[[Mapping[str, int]], npt.NDArray[Any]]
-"""From the index of each leading axis that is there, such as {"Z": 3}, to an (H, W) array."""
+PlaneReader = Callable[[Mapping[str, int | slice]], npt.NDArray[Any]]
+"""From the index of each leading axis that is there, such as {"Z": 3}, to an (H, W) array; of a window, "Y" and "X" are
+slices with a start and a stop."""
 MICROMETRES = {
     **dict.fromkeys(("pm", "picometer"), 1e-6),
     **dict.fromkeys(("\u00c5", "\u212b", "angstrom"), 1e-4),
@@ -41,6 +42,7 @@ class PlaneStack:
         channel_names: of each channel, or empty.
         pixel_size: (row, column) in micrometres, or None where the file does not say.
         colour: the channels are the red, green and blue (and alpha) of an ordinary picture.
+        windowed: of a plane a window can be read without the rest.
     """
 
     source: Path
@@ -51,6 +53,7 @@ class PlaneStack:
     channel_names: tuple[str, ...] = ()
     pixel_size: tuple[float, float] | None = None
     colour: bool = False
+    windowed: bool = False
 
     def length(self, axis: str) -> int:
         """Of an axis; 1 if it is not there."""
@@ -61,13 +64,17 @@ class PlaneStack:
         """Rows and columns of a plane."""
         return self.length("Y"), self.length("X")
 
-    def plane(self, *, time: int = 0, z: int = 0, channel: int = 0) -> npt.NDArray[Any]:
-        """The (H, W) values of a plane, in the machine's byte order.
+    def plane(
+        self, *, time: int = 0, z: int = 0, channel: int = 0, window: tuple[slice, slice] | None = None
+    ) -> npt.NDArray[Any]:
+        """The (H, W) values of a plane, or of these rows and columns of it, in the machine's byte order.
 
         Raises:
             DataError: the plane is damaged or missing, or has NaN or infinite values.
         """
-        index = {"T": time, "Z": z, "C": channel}
+        index: dict[str, int | slice] = {"T": time, "Z": z, "C": channel}
+        if window is not None:
+            index |= {"Y": window[0], "X": window[1]}
         stored = self.read({axis: place for axis, place in index.items() if axis in self.axes})
         values = np.ascontiguousarray(stored, dtype=stored.dtype.newbyteorder("="))
         bad = int(np.count_nonzero(~np.isfinite(values))) if values.dtype.kind == "f" else 0
@@ -79,7 +86,7 @@ class PlaneStack:
 def array_reader(array: Any, axes: str) -> PlaneReader:  # noqa: ANN401 - whatever is indexed as numpy's arrays are
     """Reads planes of an array with these axes: in memory, memory mapped, or of zarr."""
 
-    def read(index: Mapping[str, int]) -> npt.NDArray[Any]:
+    def read(index: Mapping[str, int | slice]) -> npt.NDArray[Any]:
         plane = np.asarray(array[tuple(index.get(axis, slice(None)) for axis in axes)])
         return plane if axes.index("Y") < axes.index("X") else plane.T
 
@@ -119,7 +126,9 @@ def one_index(stack: PlaneStack, axis: str, wanted: int | None, *, key: str) -> 
     """
     count = stack.length(axis)
     if wanted is None and count > 1:
-        raise DataError(f"{stack.source}: has {count} places along {axis}; choose one: {key}=0 to {count - 1}")
+        raise DataError(
+            f"{stack.source}: has {count} places along {axis}; choose one: {key}=0 to {count - 1}, or {key}=all"
+        )
     if wanted is not None and wanted >= count:
         there = f"has {axis} from 0 to {count - 1}" if count > 1 else f"has one place along {axis}"
         raise DataError(f"{stack.source}: {there}, so there is no {key}={wanted}; correct it, or leave it out")

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 from xml.etree import ElementTree
 
 import numpy as np
@@ -118,12 +118,18 @@ def _stack(file: Any, series: Any, path: Path, *, max_pixels: int, wanted: str |
         channel_names=_channel_names(file),
         pixel_size=_pixel_size(file, page),
         colour=colour and shape[stored.index("S")] in (3, 4) and axes[stored.index("S")] == "C",
+        windowed=_lies_as_it_is(series),
     )
+
+
+def _lies_as_it_is(series: Any) -> bool:  # noqa: ANN401 - a TiffPageSeries
+    """Whether the values lie in the file as they are, so that it can be memory mapped."""
+    return bool(series.dataoffset is not None and series.keyframe.is_memmappable and series.transform is None)
 
 
 def _reader(series: Any, axes: str, path: Path) -> PlaneReader:  # noqa: ANN401 - a TiffPageSeries
     """Planes of a series: memory mapped if its values lie in the file as they are, else page by page."""
-    if series.dataoffset is not None and series.keyframe.is_memmappable and series.transform is None:
+    if _lies_as_it_is(series):
         return array_reader(series.asarray(out="memmap", squeeze=True), axes)
     shape, page = tuple(series.get_shape(squeeze=True)), tuple(series.keyframe.shape)
     parts = (len(series), math.prod(page))
@@ -138,8 +144,8 @@ def _reader(series: Any, axes: str, path: Path) -> PlaneReader:  # noqa: ANN401 
             values: npt.NDArray[Any] = series[number].asarray(maxworkers=1).reshape(shape[leading:])
             return values
 
-    def read(index: Mapping[str, int]) -> npt.NDArray[Any]:
-        places = [index[axis] for axis in axes[:leading]]
+    def read(index: Mapping[str, int | slice]) -> npt.NDArray[Any]:
+        places = [cast(int, index[axis]) for axis in axes[:leading]]  # of Y and X alone there may be slices
         number = int(np.ravel_multi_index(places, shape[:leading])) if leading else 0
         return array_reader(decoded(number), axes[leading:])(index)
 
@@ -180,15 +186,22 @@ def _ome_pixels(file: Any) -> ElementTree.Element:  # noqa: ANN401 - a TiffFile
     return pixels
 
 
-def write_label_tiff(path: Path, labels: npt.NDArray[np.integer], *, pixel_size: tuple[float, float] | None) -> None:
-    """Write (H, W) or (Z, H, W) labels, compressed, in the smallest of uint8, uint16 and uint32; whole or not at all.
+def write_label_tiff(
+    path: Path,
+    labels: npt.NDArray[np.integer],
+    *,
+    pixel_size: tuple[float, float] | None,
+    stacked: Literal["Z", "T"] = "Z",
+) -> None:
+    """Write one map of labels or several, compressed, in the smallest of uint8, uint16 and uint32; whole or not at all.
 
     The pixel size goes to the resolution tags in centimetres, which ImageJ shows in micrometres.
 
     Args:
         path: of the file.
-        labels: values from 0.
+        labels: (H, W), or (Z, H, W), or (T, H, W) values from 0.
         pixel_size: (row, column) in micrometres, or None if it is not known.
+        stacked: what the first of three axes is.
 
     Raises:
         DataError: a value is below 0 or above those of uint32.
@@ -204,7 +217,7 @@ def write_label_tiff(path: Path, labels: npt.NDArray[np.integer], *, pixel_size:
         labels.astype(kind),
         photometric="minisblack",
         compression="zlib",
-        metadata={"axes": "ZYX"[-labels.ndim :]},
+        metadata={"axes": f"{stacked}YX"[-labels.ndim :]},
         resolution=(1e4 / column, 1e4 / row) if row and column else None,
         resolutionunit="CENTIMETER" if row and column else None,
         software="adapt",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -179,6 +180,34 @@ def read_polygons(layer: VectorLayer) -> Polygons:
     )
 
 
+def read_features(layer: VectorLayer, columns: Sequence[str]) -> tuple[Geometries, list[dict[str, Any]]]:
+    """All features of a layer, of any type, and their values in the columns that are there.
+
+    Args:
+        layer: see `find_layer`.
+        columns: attributes that may be there.
+
+    Raises:
+        DataError: unreadable.
+    """
+    with _reading(layer.path):
+        known = pyogrio.read_info(_for_gdal(layer.path), layer=layer.name)["fields"]
+        present = [name for name in columns if name in known]
+        path = _for_gdal(layer.path)
+        facts, _, encoded, values = pyogrio.raw.read(path, layer=layer.name, columns=present, force_2d=True)
+    found: Geometries = shapely.from_wkb(encoded, on_invalid="ignore")
+    names = list(facts["fields"])  # in the order of the values
+    rows = [
+        {name: None if _is_missing(value) else value for name, value in zip(names, row, strict=True)}
+        for row in (zip(*values, strict=True) if names else [()] * len(found))
+    ]
+    return found, rows
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value))
+
+
 def _polygon_parts(geometry: shapely.Geometry | None) -> shapely.Polygon | shapely.MultiPolygon | None:
     """The polygons of a collection as one geometry; None if it has none."""
     parts = shapely.get_parts(shapely.get_parts(geometry))  # of a collection, then of its multipolygons
@@ -195,9 +224,15 @@ def _name(value: object) -> str | None:
 
 
 def write_polygons(
-    path: Path, geometries: Geometries, *, ids: Sequence[int], categories: Sequence[str], crs: CRS
+    path: Path,
+    geometries: Geometries,
+    *,
+    ids: Sequence[int],
+    categories: Sequence[str],
+    crs: CRS,
+    scores: Sequence[float] | None = None,
 ) -> None:
-    """Write polygons with the attributes `id` and `category`; whole or not at all.
+    """Write polygons with the attributes `id`, `category` and, if given, `score`; whole or not at all.
 
     A GeoPackage (`.gpkg`) keeps the CRS; GeoJSON is written in EPSG:4326, as RFC 7946 demands.
 
@@ -207,17 +242,21 @@ def write_polygons(
         ids: of each.
         categories: of each.
         crs: of the coordinates.
+        scores: of each, such as a predicted IoU.
     """
     package = path.suffix.lower() == ".gpkg"
     if not package and path.suffix.lower() not in (".geojson", ".json"):
         raise DataError(f"{path}: polygons are written as .gpkg or .geojson")
     stored = geometries if package else reproject(geometries, crs, LONGITUDE_LATITUDE)
+    columns = {"id": np.array(ids, dtype=np.int64), "category": np.array(categories, dtype=object)}
+    if scores is not None:
+        columns["score"] = np.array(scores, dtype=np.float64)
     memory = io.BytesIO()
     pyogrio.raw.write(
         memory,
         geometry=shapely.to_wkb(stored),
-        field_data=[np.array(ids, dtype=np.int64), np.array(categories, dtype=object)],
-        fields=np.array(["id", "category"], dtype=object),
+        field_data=list(columns.values()),
+        fields=np.array(list(columns), dtype=object),
         layer=path.stem,
         driver="GPKG" if package else "GeoJSON",
         crs=(crs if package else LONGITUDE_LATITUDE).to_string(),

@@ -18,10 +18,11 @@ class Prompts:
 
     Attributes:
         object_valid: (B, N) bool; False marks padding objects.
-        points: (B, N, P, 2) float32 xy, or None.
+        points: (B, N, P, 2) float32 xy, or None; no point at all where nobody prompts.
         point_labels: (B, N, P) int64: 1 object, 0 background, `PADDING`; None with points None.
         boxes: (B, N, 4) float32 XYXY, centres of the corner pixels, or None. All objects have a box, or none.
         masks: (B, N, 1, h, w) float32 logits of a previous prediction, or None.
+        embeddings: (B, N, D) float32 of CLIP, of an object or of a text, or None; for models that take texts alone.
     """
 
     object_valid: Tensor
@@ -29,13 +30,15 @@ class Prompts:
     point_labels: Tensor | None = None
     boxes: Tensor | None = None
     masks: Tensor | None = None
+    embeddings: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.points is None and self.boxes is None:
-            raise ValueError("prompts need points or boxes")
+        if self.points is None and self.boxes is None and self.embeddings is None:
+            raise ValueError("prompts need points or boxes, or embeddings")
         if (self.points is None) != (self.point_labels is None):
             raise ValueError("points and point_labels go together")
-        for name, tensor in (("points", self.points), ("boxes", self.boxes), ("masks", self.masks)):
+        for name in ("points", "boxes", "masks", "embeddings"):
+            tensor = getattr(self, name)
             if tensor is not None and tensor.shape[:2] != self.object_valid.shape:
                 raise ValueError(f"{name} {tuple(tensor.shape)} do not match {tuple(self.object_valid.shape)} objects")
 
@@ -64,6 +67,7 @@ class Prompts:
             point_labels=None if self.point_labels is None else change(self.point_labels),
             boxes=None if self.boxes is None else change(self.boxes),
             masks=None if self.masks is None else change(self.masks),
+            embeddings=None if self.embeddings is None else change(self.embeddings),
         )
 
 
@@ -76,3 +80,9 @@ def point_prompts(points: Tensor, object_valid: Tensor) -> Prompts:
 def box_prompts(boxes: Tensor, object_valid: Tensor) -> Prompts:
     """One box an object from (B, N, 4) XYXY."""
     return Prompts(object_valid=object_valid, boxes=boxes)
+
+
+def no_prompts(object_valid: Tensor) -> Prompts:
+    """Nothing is said of any object, (B, N) bool: where they are is remembered, or all that is known is asked for."""
+    points = torch.zeros(*object_valid.shape, 0, 2, device=object_valid.device)
+    return Prompts(object_valid, points, points.new_zeros(points.shape[:-1], dtype=torch.int64))

@@ -15,6 +15,7 @@ from adapt.prompts.fixed import tight_boxes
 from adapt.prompts.prompts import Prompts, box_prompts, point_prompts
 
 PURPOSE_KIND, PURPOSE_CLICK, PURPOSE_BOX = 0, 1, 2  # a box uses PURPOSE_BOX and the three after it
+PURPOSE_SURROUNDINGS = 10
 REFERENCE_SIZE = 1024
 """Side of the model frame for which the largest shift of a corner is given."""
 
@@ -122,3 +123,18 @@ def draw_prompts(
         evenly=simulation.uniform_noise,
     )
     return by_box, point_prompts(clicks, object_valid), box_prompts(boxes, object_valid)
+
+
+def draw_embeddings(embeddings: Tensor, object_valid: Tensor, keys: Tensor) -> Prompts:
+    """Each object by its embedding, with equal chance of it alone and of it with what is around it.
+
+    Source: Segment Anything, appendix D.5, where half of the crops have nothing but the object.
+
+    Args:
+        embeddings: (B, N, 3, D) float32, see `Batch`.
+        object_valid: (B, N) bool.
+        keys: (B, N) int64, one an object.
+    """
+    alone = uniform(keys, PURPOSE_SURROUNDINGS)[..., None] < 0.5
+    drawn = torch.where(alone, embeddings[..., 0, :], embeddings[..., 1, :])
+    return Prompts(object_valid=object_valid, embeddings=drawn)

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterator
 
-from adapt.recipe.schema import Recipe, StageSettings
+from adapt.recipe.schema import Recipe
+from adapt.recipe.staging import StageSettings
 
 
 def stage_recipe(recipe: Recipe, stage: StageSettings) -> Recipe:

@@ -5,289 +5,38 @@ that a recipe from a stranger cannot run code. Everything is strict: an unknown 
 as text, or a value out of range is an error.
 """
 
-from typing import Annotated, Literal
+from operator import attrgetter
+from typing import Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from adapt.recipe.data import DataSettings, FolderData
-from adapt.recipe.settings import Settings, Share
-from adapt.recipe.tuning import INSERTING, DecoderTuning, PeftTuning, TuningSettings
-
-
-class ModelSettings(Settings):
-    """The pretrained segmenter that is tuned, and that the tuned one is compared with."""
-
-    checkpoint: str = Field(
-        "adapt:tiny",
-        min_length=1,
-        description="Hub id (facebook/sam-vit-base), local folder with config.json, or adapt:tiny.",
-    )
-    revision: str | None = Field(None, description="Hub revision (branch, tag or commit) of the checkpoint.")
-    weights: Literal["pretrained", "random"] = Field(
-        "pretrained", description="random: the checkpoint's architecture with fresh weights, to pretrain from scratch."
-    )
-    input_size: int | None = Field(
-        None,
-        ge=32,
-        le=4096,
-        description="Side of the model's input in pixels, a multiple of its patch (16); its own by default. Positions "
-        "are interpolated: a smaller input is faster and needs less memory, and sees less detail.",
-    )
-    attention: Literal["folded", "stock"] = Field(
-        "folded",
-        description="How the image encoder adds relative positions: folded into queries and keys, in a tenth of the "
-        "memory at 1024 px, or as transformers does; both give the same but for rounding.",
-    )
-
-
-class FeatureSettings(Settings):
-    """The cache of frozen features: what does not train of the encoder runs once an image, and is kept on disk."""
-
-    cache: bool = Field(True, description="Keep them, below the folder that `cache` names.")
-    views: int = Field(
-        4, ge=1, description="With augmentation: ways in which an image is augmented in all; each is encoded once."
-    )
-    dtype: Literal["float16", "bfloat16", "float32"] = Field(
-        "float16", description="Of the numbers on disk. bfloat16 is coarser, for hidden states beyond 65,504."
-    )
-    limit_gb: float = Field(50.0, gt=0, description="Of all features on disk; what was used least goes first.")
-
-
-class SplitSettings(Settings):
-    """How groups (patients, scenes, slides) fall into train, validation and test. A group never straddles."""
-
-    validation: Share = Field(0.15, description="Share of groups for validation; rounded, at least one if > 0.")
-    test: Share = Field(0.25, description="Share of groups for test; rounded, at least one if > 0.")
-    validation_groups: list[str] = Field([], description="Groups that are validation whatever the share.")
-    test_groups: list[str] = Field([], description="Groups that are test whatever the share.")
-
-    @model_validator(mode="after")
-    def _leaves_training(self) -> "SplitSettings":
-        if self.validation + self.test >= 1:
-            raise ValueError(f"validation ({self.validation}) + test ({self.test}) must stay below 1")
-        both = sorted(set(self.validation_groups) & set(self.test_groups))
-        if both:
-            raise ValueError(f"groups named for both validation and test: {', '.join(both)}")
-        return self
-
-
-class AugmentSettings(Settings):
-    """The chance of each augmentation of a training image; masks follow the geometry. None by default."""
-
-    horizontal_flip: Share = 0.0
-    vertical_flip: Share = 0.0
-    rotate90: Share = 0.0
-    transpose: Share = 0.0
-    rotate: Share = Field(0.0, description="Rotation by up to 20 degrees.")
-    scale: Share = Field(0.0, description="Scaling by 0.8 to 1.25 and shift by up to 10 %.")
-    elastic: Share = Field(0.0, description="Elastic deformation (alpha 30, sigma 6 px).")
-    brightness_contrast: Share = Field(0.0, description="Brightness and contrast by up to 20 %.")
-    gamma: Share = Field(0.0, description="Gamma from 0.8 to 1.25.")
-    noise: Share = Field(0.0, description="Gaussian noise, standard deviation 2 to 8 % of the range.")
-    blur: Share = Field(0.0, description="Gaussian blur, 3 to 5 px kernel.")
-    clahe: Share = Field(0.0, description="Contrast-limited adaptive histogram equalisation.")
-
-
-class PromptSettings(Settings):
-    """The interactive session that training simulates (SAM, appendix A), drawn anew each epoch."""
-
-    box_chance: Share = Field(
-        0.5,
-        description="Chance that an image is first prompted by boxes, not clicks; 1: boxes only, 0: clicks only.",
-    )
-    box_noise: Share = Field(
-        0.1, description="Noise of a box corner: standard deviation as a share of the box's side (SAM, appendix A)."
-    )
-    box_noise_max: float = Field(
-        20.0, ge=0, description="Largest shift of a box corner, in pixels of a model input of 1024."
-    )
-    box_noise_kind: Literal["gaussian", "uniform"] = Field(
-        "gaussian", description="gaussian (SAM), or uniform within the same share of the side (SAM 2)."
-    )
-    corrections: int = Field(8, ge=0, description="Rounds after the first prompt in which what is wrong is clicked on.")
-    clicks_per_round: int = Field(1, ge=1, description="New clicks in each of these rounds.")
-    idle_rounds: int = Field(
-        2, ge=0, description="Rounds without a new click: the last one, and the others at random places before it."
-    )
-    truth_click_chance: Share = Field(0.0, description="Chance that a click is drawn from the truth, not the error.")
-    mask_prompts: bool = Field(True, description="Feed the logits of the previous mask back as a prompt.")
-
-    @model_validator(mode="after")
-    def _idle_rounds_follow_something(self) -> "PromptSettings":
-        if self.idle_rounds and not self.mask_prompts:
-            raise ValueError("idle_rounds without mask_prompts would repeat a round; set idle_rounds to 0")
-        return self
-
-
-class LossSettings(Settings):
-    """focal_weight * pixel loss + dice_weight * dice on the best candidate, plus iou_weight * error of the IoU head."""
-
-    pixel_loss: Literal["focal", "balanced"] = Field(
-        "focal",
-        description="focal (SAM), or balanced: cross-entropy in which the object and the rest weigh the same, which "
-        "keeps a model that starts from nothing from answering with empty masks.",
-    )
-    focal_weight: float = Field(20.0, ge=0, description="Weight of the pixel loss.")
-    dice_weight: float = Field(1.0, ge=0)
-    iou_weight: float = Field(1.0, ge=0)
-    focal_alpha: Share = Field(0.25, description="Weight of foreground pixels; 1 - alpha is the background's.")
-    focal_gamma: float = Field(2.0, ge=0, description="Focusing exponent; 0 is weighted cross-entropy.")
-    iou_learns_from: Literal["winner", "all"] = Field(
-        "winner", description="The IoU head learns from the winning candidate (SAM), or from all of them (SAM 2)."
-    )
-    iou_error: Literal["squared", "absolute"] = Field("squared", description="squared (SAM) or absolute (SAM 2).")
-    at: Literal["mask", "image", "points"] = Field(
-        "mask",
-        description="Where focal and dice are taken: mask size (a quarter of the input's side), the input's full "
-        "size, or uncertain points (PointRend): memory between the two, borders as sharp as the full size.",
-    )
-    points: int = Field(12_544, ge=16, description="With at: points, how many an object.")
-
-
-class RateSettings(Settings):
-    """Learning rates of the parts, as shares of `optimizer.learning_rate`; only those of parts that train matter."""
-
-    image_encoder: float = Field(1.0, gt=0, description="Of the neck, and of all blocks if layer_decay is 1.")
-    prompt_encoder: float = Field(1.0, gt=0)
-    mask_decoder: float = Field(1.0, gt=0)
-
-
-class OptimizerSettings(Settings):
-    """AdamW with linear warm-up."""
-
-    learning_rate: float = Field(1e-4, gt=0)
-    rates: RateSettings = RateSettings()
-    layer_decay: float = Field(
-        1.0,
-        gt=0,
-        le=1,
-        description="Rate of a block of the image encoder as a share of the next one's, so that early blocks change "
-        "least; SAM trains with 0.8 (ViT-B 0.6), 1: all the same.",
-    )
-    weight_decay: float = Field(0.01, ge=0)
-    decayed: Literal["all", "matrices"] = Field(
-        "all", description="What weight decay takes: all, or not biases and norms (matrices), as MAE and SAM 2 do."
-    )
-    warmup_steps: int = Field(50, ge=0, description="Optimiser steps over which the rate rises from 0.")
-    schedule: Literal["cosine", "step", "constant"] = Field(
-        "cosine", description="What the rate does after the warm-up: a cosine to zero, falls at milestones, or nothing."
-    )
-    milestones: list[Share] = Field(
-        [2 / 3, 26 / 27], description="With schedule step: shares of the run after which the rate falls (SAM's)."
-    )
-    milestone_factor: float = Field(0.1, gt=0, le=1, description="With schedule step: what the rate is multiplied by.")
-    ema: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="Decay of the moving average of the weights that train, a step (0.99: over some 100 steps); "
-        "validation, checkpoints and the model have the average. 0: off.",
-    )
-
-
-class TrainerSettings(Settings):
-    """How long, on what, and in which batches."""
-
-    epochs: int = Field(20, ge=1, description="Passes over the training images.")
-    min_steps: int = Field(
-        0, ge=0, description="Train for more epochs if these are fewer optimiser steps: small data sets need them."
-    )
-    batch_size: int = Field(4, ge=1, description="Images a batch; a step has one batch, or `accumulate` of them.")
-    accumulate: int = Field(
-        1, ge=1, description="Batches an optimiser step: as one batch of all their images, in the memory of one."
-    )
-    objects_per_image: int = Field(8, ge=1, description="Objects prompted in an image; a random choice if it has more.")
-    workers: int = Field(2, ge=0, description="Processes that load data.")
-    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    compile: bool = Field(
-        False, description="Compile the blocks of the image encoder (torch.compile); needs a C++ compiler."
-    )
-    recompute: bool = Field(
-        False,
-        description="Run blocks of the image encoder that train a second time in the backward pass, rather than keep "
-        "what they made: less memory, more time.",
-    )
-    gradient_clip: float = Field(1.0, ge=0, description="Largest norm of the gradient; 0 switches clipping off.")
-    checkpoint_minutes: float = Field(
-        10.0, ge=0, description="Minutes between checkpoints inside an epoch; each epoch ends with one in any case."
-    )
-    on_bad_loss: Literal["stop", "skip"] = Field(
-        "stop",
-        description="When a loss or its gradient is NaN or infinite: stop before the weights take it up, or skip the "
-        "step. The samples are written to bad_batches.jsonl.",
-    )
-    loss_spike: float = Field(
-        10.0, ge=0, description="A loss this many times the median of the last 50 is a spike, and named; 0: none is."
-    )
-    on_loss_spike: Literal["warn", "skip"] = Field("warn", description="Train on a spike as on any step, or skip it.")
-    loader_timeout: int = Field(
-        120, ge=0, description="Seconds to wait for a batch of the workers before training ends; 0: for ever."
-    )
-    stop_patience: int = Field(
-        0, ge=0, description="Stop when the validation mIoU has not risen for so many epochs; 0: train to the end."
-    )
-    stop_forgetting: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="Stop when the mIoU on the images of evaluation.retention is this much below the untouched "
-        "model's, and keep no weights from there; null: train on.",
-    )
-
-
-def _no_repeats(protocols: list[str]) -> list[str]:
-    if len(set(protocols)) != len(protocols):
-        raise ValueError(f"a protocol is named twice: {protocols}")
-    return protocols
-
-
-Protocols = Annotated[
-    list[Literal["one_click", "box", "jittered_box", "clicks"]],
-    Field(
-        min_length=1,
-        description="one_click, box, jittered_box (as people draw it), and clicks: one click, then corrections.",
-    ),
-    AfterValidator(_no_repeats),
-]
-
-
-class RetentionSettings(Settings):
-    """A general set, on which both models are compared too: what tuning has made the model forget."""
-
-    images: int = Field(50, ge=0, description="Of the set, at most, drawn by the seed; 0: off.")
-    protocols: Protocols = Field(["one_click", "box"])
-    data: DataSettings = Field(
-        FolderData(kind="folder", root="adapt:shapes_folder"),
-        description="Images unlike those of the domain, read like data of any recipe; generated shapes by default.",
-    )
-
-
-class EvaluationSettings(Settings):
-    """The protocols that compare the tuned model with the untouched one."""
-
-    protocols: Protocols = Field(["one_click", "box"])
-    clicks: int = Field(20, ge=1, description="Of the protocol clicks: how many (the cap of NoC).")
-    boundary_tolerance: float | None = Field(
-        None, gt=0, description="Distance of borders that still counts as right (mm, m, um or px); null: two pixels."
-    )
-    following_images: int = Field(
-        50, ge=0, description="Test images in which two objects are prompted, to see that prompts matter; 0: off."
-    )
-    bootstrap_samples: int = Field(10_000, ge=100, description="Resamples of the test groups for the interval.")
-    gallery_every: int = Field(
-        10, ge=0, description="Epochs between galleries of some validation objects during training; 0: none."
-    )
-    gallery: int = Field(12, ge=0, description="Test objects drawn into the gallery: worst, middle and best.")
-    retention: RetentionSettings = RetentionSettings()
+from adapt.recipe.clips import ClipSettings
+from adapt.recipe.concepts import NOT_OF_CONCEPTS, ConceptSettings
+from adapt.recipe.data import DataSettings
+from adapt.recipe.demo import DemoSettings
+from adapt.recipe.evaluation import EvaluationSettings
+from adapt.recipe.generate import GenerateSettings
+from adapt.recipe.hub import HubSettings
+from adapt.recipe.label import LabelSettings
+from adapt.recipe.model import FeatureSettings, ModelSettings
+from adapt.recipe.predict import PredictSettings
+from adapt.recipe.semantic import PROMPTED, SemanticSettings
+from adapt.recipe.settings import Settings
+from adapt.recipe.split import AugmentSettings, SplitSettings
+from adapt.recipe.staging import StageSettings
+from adapt.recipe.text import TextSettings
+from adapt.recipe.training import LossSettings, OptimizerSettings, PromptSettings, TrainerSettings
+from adapt.recipe.tuning import INSERTING, DecoderTuning, LoraTuning, PeftTuning, TextTokenTuning, TuningSettings
 
 
 class WandbSettings(Settings):
     """Read with `tracking: wandb`."""
 
-    project: str = "adapt"
-    entity: str | None = None
+    project: str = Field("adapt", description="Of W&B, in which runs are listed side by side.")
+    entity: str | None = Field(None, description="Account or team of W&B; null: the default of the login.")
     offline: bool = Field(False, description="Write locally only; `wandb sync` uploads later.")
+    objects: bool = Field(True, description="Send a table of the test objects: sample, group, and IoU of both models.")
+    model: bool = Field(False, description="Send the tuned model, or its adapter, as an artefact.")
 
 
 PRESETS: dict[str, dict[str, dict[str, object]]] = {
@@ -305,29 +54,6 @@ PRESETS: dict[str, dict[str, dict[str, object]]] = {
 """Training as in the papers: Segment Anything is the default of every field, SAM 2 (appendix D) differs in these."""
 
 
-STAGED = ("augment", "data", "features", "loss", "optimizer", "prompts", "trainer", "tuning")
-"""Sections whose values a stage may change; and `model.input_size`."""
-
-
-def _can_be_staged(change: dict[str, bool | int | float | str | None]) -> dict[str, bool | int | float | str | None]:
-    for path in change:
-        section, dot, _ = path.partition(".")
-        if path != "model.input_size" and not (dot and section in STAGED):
-            raise ValueError(f"{path!r} cannot change between stages; what can: model.input_size, {', '.join(STAGED)}")
-    return change
-
-
-class StageSettings(Settings):
-    """A stage that trains before the run proper, on the same segmenter: the recipe, with some values changed."""
-
-    name: str = Field(pattern="^[a-z0-9_-]+$", description="Names the stage's folder below the run's.")
-    change: Annotated[
-        dict[str, bool | int | float | str | None],
-        Field(min_length=1, description="Key paths and values, as on the command line: prompts.box_chance: 1.0."),
-        AfterValidator(_can_be_staged),
-    ]
-
-
 class Recipe(Settings):
     """One run, from data to report."""
 
@@ -338,7 +64,9 @@ class Recipe(Settings):
     seed: int = Field(0, ge=0, le=2**32 - 1, description="Every random draw of the run derives from it.")
     output: str = Field("runs", min_length=1, description="Folder that receives <recipe>/<time>/ for each run.")
     cache: str = Field("~/.cache/adapt", min_length=1, description="Folder for prepared data and frozen features.")
-    tracking: Literal["none", "wandb", "tensorboard"] = "none"
+    tracking: Literal["none", "wandb", "tensorboard"] = Field(
+        "none", description="Who follows the training beside the run's own files; each but none needs its extra."
+    )
     wandb: WandbSettings = WandbSettings()
     model: ModelSettings = ModelSettings()
     tuning: TuningSettings = DecoderTuning()
@@ -346,11 +74,20 @@ class Recipe(Settings):
     data: DataSettings
     split: SplitSettings = SplitSettings()
     augment: AugmentSettings = AugmentSettings()
+    semantic: SemanticSettings = SemanticSettings()
+    concepts: ConceptSettings = ConceptSettings()
+    clips: ClipSettings = ClipSettings()
     prompts: PromptSettings = PromptSettings()
     loss: LossSettings = LossSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     trainer: TrainerSettings = TrainerSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    generate: GenerateSettings = GenerateSettings()
+    predict: PredictSettings = PredictSettings()
+    text: TextSettings = TextSettings()
+    label: LabelSettings = LabelSettings()
+    hub: HubSettings = HubSettings()
+    demo: DemoSettings = DemoSettings()
     curriculum: list[StageSettings] = Field(
         [], description="Stages that train first, in this order; easier ones, for a model that starts from nothing."
     )
@@ -397,7 +134,96 @@ class Recipe(Settings):
         return self
 
     @model_validator(mode="after")
+    def _classes_are_not_prompted(self) -> "Recipe":
+        if not self.semantic.classes:
+            return self
+        asked = [path for path, default in PROMPTED.items() if attrgetter(path)(self) != default]
+        if asked:
+            raise ValueError(
+                f"with semantic.classes nothing is prompted, and {', '.join(asked)} would be read by nothing; leave it "
+                "out, or semantic.classes"
+            )
+        if self.loss.at == "points":
+            raise ValueError("loss.at points is of masks that are prompted; with semantic.classes set mask or image")
+        if not getattr(self.tuning, "decoder", True):
+            raise ValueError(
+                "tuning.decoder is false, but the tokens of semantic.classes lie in the mask decoder; set it to true"
+            )
+        if getattr(self.tuning, "layers", "all") != "all":
+            raise ValueError(
+                "tuning.layers hq leaves the tokens of semantic.classes as they are, so that all classes would stay "
+                "alike; set it to all"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _concepts_are_not_prompted(self) -> "Recipe":
+        if not self.concepts.learn:
+            return self
+        asked = [path for path, default in NOT_OF_CONCEPTS.items() if attrgetter(path)(self) != default]
+        if asked:
+            raise ValueError(
+                f"with concepts.learn categories are asked for by name and nothing is prompted, so {', '.join(asked)} "
+                "cannot be set; leave it out, or concepts.learn"
+            )
+        tuning = self.tuning
+        if not isinstance(tuning, DecoderTuning | PeftTuning):
+            raise ValueError(
+                f"tuning.mode {tuning.mode} cannot go with concepts.learn, whose encoders are frozen; set it to "
+                "decoder, which trains the detector, or to lora with tuning.targets=[decoder_attention] and "
+                "tuning.decoder=false"
+            )
+        if isinstance(tuning, DecoderTuning) and tuning.prompt_encoder:
+            raise ValueError("tuning.prompt_encoder is the text encoder with concepts.learn, which is frozen; leave it")
+        if isinstance(tuning, PeftTuning) and tuning.decoder:
+            raise ValueError(
+                "tuning.decoder is true, and with concepts.learn either the detector trains (tuning.mode=decoder) or "
+                "what is put into it; set tuning.decoder to false"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_divided_is_prompted_images(self) -> "Recipe":
+        other = "semantic.classes" if self.semantic.classes else "clips.length" if self.clips.length > 1 else None
+        if other and self.trainer.strategy == "fsdp2":
+            raise ValueError(f"trainer.strategy fsdp2 is not tested with {other}; set it to ddp")
+        return self
+
+    @model_validator(mode="after")
+    def _texts_prompt_whole_images(self) -> "Recipe":
+        others = {
+            "semantic.classes": bool(self.semantic.classes),
+            "clips.length above 1": self.clips.length > 1,
+            "trainer.strategy fsdp2": self.trainer.strategy == "fsdp2",
+        }
+        other = next((name for name, given in others.items() if given), None)
+        if other and isinstance(self.tuning, TextTokenTuning):
+            raise ValueError(
+                f"tuning.mode text_token learns what prompts single images, and cannot go with {other}; leave one out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _clips_teach_the_object_score(self) -> "Recipe":
+        if self.clips.length > 1 and not self.loss.presence_weight:
+            raise ValueError(
+                "clips.length above 1 needs loss.presence_weight above 0 (1 in SAM 2), or nothing learns in which "
+                "slices an object has ended"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _forgetting_is_measured(self) -> "Recipe":
         if self.trainer.stop_forgetting is not None and not self.evaluation.retention.images:
             raise ValueError("trainer.stop_forgetting needs evaluation.retention.images above 0, or set it to null")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_quantised_is_not_divided(self) -> "Recipe":
+        quantised = isinstance(self.tuning, LoraTuning) and self.tuning.encoder_bits is not None
+        if quantised and self.trainer.strategy == "fsdp2":
+            raise ValueError(
+                "trainer.strategy 'fsdp2' cannot go with tuning.encoder_bits, whose weights are no plain numbers that "
+                "could be divided; set encoder_bits to null, or strategy to ddp"
+            )
         return self

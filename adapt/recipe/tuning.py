@@ -44,6 +44,9 @@ class DecoderTuning(Settings):
     """The mask decoder trains; the encoder is frozen."""
 
     mode: Literal["decoder"] = "decoder"
+    layers: Literal["all", "hq"] = Field(
+        "all", description="Of the mask decoder: all, or those that SAM-HQ has added to SAM's (hq), as its authors did."
+    )
     prompt_encoder: bool = Field(False, description="Train the prompt encoder along with the mask decoder.")
 
 
@@ -136,6 +139,22 @@ class ScaleShiftTuning(Settings):
     decoder: TrainsDecoder = True
 
 
+class TextTokenTuning(Settings):
+    """A prompt token from CLIP's embedding of an object, which a text can take the place of; all else is frozen."""
+
+    mode: Literal["text_token"] = "text_token"
+    clip: str = Field(
+        "openai/clip-vit-large-patch14-336",
+        min_length=1,
+        description="The CLIP whose embeddings are projected: Hub id, or local folder.",
+    )
+    revision: str | None = Field(None, description="Hub revision (branch, tag or commit) of the CLIP.")
+    context: float = Field(
+        1.5, ge=1, description="Side of the crop around an object, as a multiple of the longer side of its box."
+    )
+    decoder: TrainsDecoder = False
+
+
 class FullTuning(Settings):
     """Everything trains."""
 
@@ -148,7 +167,7 @@ class FullTuning(Settings):
 PeftTuning = LoraTuning | Ia3Tuning | LohaTuning | OftTuning | VeraTuning
 """Modes that the library peft inserts."""
 
-InsertingTuning = PeftTuning | AdapterTuning | ScaleShiftTuning
+InsertingTuning = PeftTuning | AdapterTuning | ScaleShiftTuning | TextTokenTuning
 """Modes that put something into the model; a run of them keeps what was put in, not the model."""
 
 TuningSettings = Annotated[
@@ -156,5 +175,5 @@ TuningSettings = Annotated[
     Field(discriminator="mode"),
 ]
 
-INSERTING = frozenset({"lora", "ia3", "loha", "oft", "vera", "adapter", "scale_shift"})
+INSERTING = frozenset({"lora", "ia3", "loha", "oft", "vera", "adapter", "scale_shift", "text_token"})
 """Modes of `InsertingTuning`."""

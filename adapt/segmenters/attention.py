@@ -11,7 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
+from transformers.models.sam_hq.modeling_sam_hq import SamHQVisionSdpaAttention
 
+STOCK = (SamVisionSdpaAttention, SamHQVisionSdpaAttention)
+"""The layers that can be folded; both are the same code."""
 ALIGNMENT = 8
 """Kernels on GPUs want the width of a head to be a multiple of this."""
 
@@ -20,7 +23,7 @@ class FoldedAttention(SamVisionSdpaAttention):  # type: ignore[misc]  # transfor
     """The stock layer, with the same parameters under the same names, and its own way to compute."""
 
     @classmethod
-    def of(cls, stock: SamVisionSdpaAttention) -> "FoldedAttention":
+    def of(cls, stock: SamVisionSdpaAttention | SamHQVisionSdpaAttention) -> "FoldedAttention":
         """A layer that shares the parameters of a stock one."""
         folded = cls.__new__(cls)
         nn.Module.__init__(folded)
@@ -65,10 +68,10 @@ class FoldedAttention(SamVisionSdpaAttention):  # type: ignore[misc]  # transfor
 
 
 def fold_positions(encoder: nn.Module) -> None:
-    """Give every stock attention inside an encoder its folded way to compute."""
+    """Give every stock attention with relative positions inside an encoder its folded way to compute."""
     for module in list(encoder.modules()):
         for name, child in list(module.named_children()):
-            if type(child) is SamVisionSdpaAttention:
+            if type(child) in STOCK:
                 setattr(module, name, FoldedAttention.of(child))
 
 

@@ -9,13 +9,16 @@ import copy
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import SamModel
+from transformers import SamHQModel, SamModel
 
+from adapt.architectures import EfficientSamModel
 from adapt.errors import CheckpointError
 
 
 @torch.no_grad()
-def at_input_size(model: SamModel, size: int) -> SamModel:
+def at_input_size(
+    model: SamModel | SamHQModel | EfficientSamModel, size: int
+) -> SamModel | SamHQModel | EfficientSamModel:
     """A model for inputs of `size` pixels a side, in the mode of `model`; `model` itself if it has that size.
 
     Args:
@@ -39,11 +42,11 @@ def at_input_size(model: SamModel, size: int) -> SamModel:
     config.prompt_encoder_config.image_embedding_size = grid
     state = model.state_dict()
     state["vision_encoder.pos_embed"] = _absolute(state["vision_encoder.pos_embed"], grid)
-    for layer in vision.global_attn_indexes:
+    for layer in vision.global_attn_indexes if vision.use_rel_pos else ():
         for axis in "hw":
             name = f"vision_encoder.layers.{layer}.attn.rel_pos_{axis}"
             state[name] = _relative(state[name], grid)
-    resized = SamModel(config)
+    resized = type(model)(config)
     resized.load_state_dict(state)
     return resized.train(model.training)
 

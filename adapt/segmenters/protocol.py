@@ -3,10 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from torch import Tensor, nn
 
+from adapt.frames import Fit, Frame, image_to_model_frame
 from adapt.prompts import Prompts
 
 
@@ -19,6 +23,7 @@ class SegmenterSpec:
         mask_size: side of predicted mask logits; they cover the whole model frame.
         pixel_mean, pixel_std: of the three channels, on the 0..255 scale.
         candidates: masks that `decode(..., multimask=True)` returns for each object.
+        fit: how an image is brought into the model frame; see `Frame`.
     """
 
     image_size: int
@@ -26,6 +31,15 @@ class SegmenterSpec:
     pixel_mean: tuple[float, float, float]
     pixel_std: tuple[float, float, float]
     candidates: int
+    fit: Fit
+
+    def frame(self, height: int, width: int) -> Frame:
+        """How an image of this size, in pixels, lies in the model frame."""
+        return Frame(height, width, self.image_size, self.fit)
+
+    def to_model_frame(self, image: npt.NDArray[np.uint8]) -> Tensor:
+        """An image (H, W, 3) uint8 as the encoder reads it, (3, S, S) float32; see `image_to_model_frame`."""
+        return image_to_model_frame(image, size=self.image_size, mean=self.pixel_mean, std=self.pixel_std, fit=self.fit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +47,17 @@ class ImageFeatures:
     """What the encoder makes of B images; decoding any number of prompts needs nothing else.
 
     Attributes:
-        embedding: (B, C, h, w) float.
+        embedding: (B, C, h, w) float, which prompts attend to.
+        further: (B, ...) float, what else the family's decoder reads: maps of higher resolution (SAM 2), or of an
+            earlier block (SAM-HQ).
     """
 
     embedding: Tensor
+    further: tuple[Tensor, ...] = ()
 
     def select(self, index: Tensor) -> "ImageFeatures":
         """Features of the images that a (K,) int64 index or a (B,) bool mask names."""
-        return ImageFeatures(embedding=self.embedding[index])
+        return ImageFeatures(self.embedding[index], tuple(values[index] for values in self.further))
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +67,15 @@ class MaskPredictions:
     Attributes:
         logits: (B, N, M, h, w) float, the whole model frame; > 0 is the object. Zero for padding objects.
         iou: (B, N, M) float, the segmenter's own estimate of each candidate's IoU.
+        presence: (B, N) float, logit that there is an object at the prompt at all; None in families that do not say.
+        tokens: (B, N, M, C) float, from which the decoder made each candidate, and by which an object is remembered;
+            None in families without memory.
     """
 
     logits: Tensor
     iou: Tensor
+    presence: Tensor | None = None
+    tokens: Tensor | None = None
 
 
 Hidden = tuple[Tensor, ...]
@@ -88,10 +110,11 @@ class EncoderBlock:
 
     Attributes:
         stage: its place in `stages`.
-        module: the block, from (B, h, w, C) to the same.
-        attention: from (windows, h, w, C) to the same, which stands alone or first in a tuple.
+        module: the block, from (B, h, w, C) to the same; where an encoder grows coarser, from other h, w and C.
+        attention: from tokens of windows, (windows, h, w, ...), to (windows, h, w, C), which stands alone or first in a
+            tuple.
         mlp: from (B, h, w, C), behind the layer norm, to the same.
-        channels: C.
+        channels: C, of what the block hands on.
     """
 
     stage: int
@@ -123,7 +146,12 @@ def freeze_boundary(stages: Sequence[EncoderStage]) -> int:
 
 
 class PromptableSegmenter(Protocol):
-    """A pretrained model that turns an image and prompts into masks. Implementations are `nn.Module`s."""
+    """A pretrained model that turns an image and prompts into masks. Each is an `nn.Module`."""
+
+    @property
+    def family(self) -> str:
+        """The name of the architecture, for people."""
+        ...
 
     @property
     def spec(self) -> SegmenterSpec:
@@ -152,7 +180,7 @@ class PromptableSegmenter(Protocol):
 
     @property
     def blocks(self) -> Sequence[EncoderBlock]:
-        """The encoder's transformer blocks, in order."""
+        """The encoder's transformer blocks, in order; none if it is built of convolutions."""
         ...
 
     @property
@@ -199,6 +227,29 @@ class PromptableSegmenter(Protocol):
         """
         ...
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes that `classify` tells apart, without the background; none of a prompted model."""
+        ...
+
+    def with_classes(self, names: Sequence[str]) -> "PromptableSegmenter":
+        """The same model with a token for each class and the background in place of its candidates.
+
+        The model itself is changed. One that has these classes already stays as it is.
+
+        Raises:
+            CheckpointError: the model has other classes.
+        """
+        ...
+
+    def classify(self, features: ImageFeatures) -> Tensor:
+        """Logits (B, 1 + classes, h, w) of the background and each class, in the whole model frame; without prompts.
+
+        Args:
+            features: of B images.
+        """
+        ...
+
     def at_input_size(self, size: int) -> "PromptableSegmenter":
         """The same weights for inputs of another size; what is known of positions is interpolated.
 
@@ -217,3 +268,20 @@ class PromptableSegmenter(Protocol):
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Name and value of each parameter; names are the stock model's behind `model.`."""
         ...
+
+    def modules(self) -> Iterator[nn.Module]:
+        """The segmenter and all modules in it."""
+        ...
+
+    def to(self, device: torch.device) -> Self:
+        """The segmenter itself, moved to a device."""
+        ...
+
+    def eval(self) -> Self:
+        """The segmenter itself, without what only training does."""
+        ...
+
+
+def encoder_trains(segmenter: PromptableSegmenter) -> bool:
+    """Whether any parameter of the image encoder does."""
+    return any(parameter.requires_grad for parameter in segmenter.encoder.parameters())

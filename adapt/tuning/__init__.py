@@ -8,11 +8,14 @@ from adapt.tuning.inserted import has_inserted
 from adapt.tuning.interpolation import interpolate, mixed
 from adapt.tuning.merging import merge
 from adapt.tuning.modes import choose
+from adapt.tuning.text_token import takes_text
 from adapt.tuning.trainable import trainable_names, trainable_table
+from adapt.tuning.unasked import freeze_unasked
 
 __all__ = [
     "base_weights",
     "choose",
+    "freeze_unasked",
     "has_inserted",
     "interpolate",
     "load_adapter",
@@ -20,6 +23,7 @@ __all__ = [
     "mixed",
     "neutral",
     "save_adapter",
+    "takes_text",
     "trainable_names",
     "trainable_table",
     "tune_decoder",

@@ -6,8 +6,6 @@ Unlike in the first two's public code, what an adapter adds begins at zero; the 
 SAM-Med2D's, which would keep it from that, are left out, and its convolutions have a width.
 """
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -71,7 +69,7 @@ def make_neutral(adapter: nn.Module) -> None:
 
 def neutral(segmenter: PromptableSegmenter) -> None:
     """Make every adapter of a segmenter change nothing."""
-    for module in cast(nn.Module, segmenter).modules():
+    for module in segmenter.modules():
         if isinstance(module, Bottleneck | ChannelAndSpace):
             make_neutral(module)
 

@@ -1,15 +1,17 @@
 """A folder with what a run has put into a model, and with the decoder if it has trained; not the model itself.
 
 What peft has inserted is kept as peft keeps it, so that `PeftModel.from_pretrained(stock_model, folder)` reads it; the
-rest as `adapter.safetensors`. `adapter.json` says on which weights it stands.
+rest as `adapter.safetensors`, and a memory that was trained on clips as `memory.safetensors`. `adapter.json` says on
+which weights it stands.
 """
 
 import copy
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from peft import PeftConfig
@@ -19,19 +21,24 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from adapt.errors import CheckpointError
-from adapt.recipe import AdapterTuning, InsertingTuning, LoraTuning, ScaleShiftTuning
-from adapt.segmenters import PromptableSegmenter
+from adapt.recipe import AdapterTuning, InsertingTuning, LoraTuning, ScaleShiftTuning, TextTokenTuning
+from adapt.segmenters import PromptableSegmenter, memory_of
+from adapt.segmenters.segmenter import TEXT_TOKEN
 from adapt.tuning.inserted import ADAPTER, INSERTED, insert_by_peft, peft_layers
 from adapt.tuning.modes import choose
 from adapt.tuning.quantised import quantise
+from adapt.tuning.text_token import insert_text_token
 from adapt.wording import listed
 
 FACTS, OWN, PEFT = "adapter.json", "adapter.safetensors", "adapter_model.safetensors"
+MEMORY = "memory.safetensors"
 PREFIX, SHARED_PREFIX = "base_model.model.", "base_model."
 """What peft writes in front of the name of a layer's weight, and of one that layers share."""
 
 SHARED = ("vera_A", "vera_B")
 """The matrices that VeRA shares between layers; peft keeps them once, with the model."""
+STATISTICS = re.compile(r"\.running_(mean|var)$")
+"""Of batch norms: no parameters, but what an adapter stands on all the same."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +65,16 @@ def base_weights(segmenter: PromptableSegmenter, checkpoint: str) -> BaseWeights
 
 def _digest(segmenter: PromptableSegmenter) -> str:
     digest = hashlib.sha256()
-    for name, parameter in sorted(segmenter.named_parameters()):
+    statistics = [(name, value) for name, value in segmenter.model.named_buffers() if STATISTICS.search(name)]
+    for name, weight in (*sorted(segmenter.named_parameters()), *sorted(statistics)):
         if not INSERTED.search(name):
-            digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype};".encode())
-            digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+            digest.update(f"{name} {tuple(weight.shape)} {weight.dtype};".encode())
+            digest.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
 def save_adapter(segmenter: PromptableSegmenter, folder: Path, *, tuning: InsertingTuning, base: BaseWeights) -> None:
-    """Write what a mode has inserted, and the decoder if it trained.
+    """Write what a mode has inserted, and the decoder and the memory of a video model if they trained.
 
     Args:
         segmenter: with inserted parts.
@@ -76,6 +84,9 @@ def save_adapter(segmenter: PromptableSegmenter, folder: Path, *, tuning: Insert
     """
     facts = {"base": asdict(base), "tuning": tuning.model_dump(mode="json")}
     (folder / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    memory = _memory(segmenter)
+    if any(parameter.requires_grad for parameter in memory.values()):
+        _write(dict(memory), folder / MEMORY)
     weights = _slots(segmenter, decoder=tuning.decoder)
     config = _peft_config(segmenter)
     if config is None:
@@ -83,7 +94,7 @@ def save_adapter(segmenter: PromptableSegmenter, folder: Path, *, tuning: Insert
         return
     config = copy.deepcopy(config)
     config.base_model_name_or_path, config.revision, config.inference_mode = base.checkpoint, base.revision, True
-    config.modules_to_save = [_name_of_decoder(segmenter)] if tuning.decoder else None
+    config.modules_to_save = [name_of(segmenter, segmenter.mask_decoder)] if tuning.decoder else None
     config.save_pretrained(str(folder))
     _write({_as_peft(name): value for name, value in weights.items()}, folder / PEFT)
 
@@ -99,7 +110,11 @@ def load_adapter(segmenter: PromptableSegmenter, folder: Path) -> None:
     base, tuning = _facts(folder)
     _check_base(segmenter, base, folder)
     try:
-        if isinstance(tuning, AdapterTuning | ScaleShiftTuning):
+        if isinstance(tuning, TextTokenTuning):  # its CLIP need not be there
+            saved = load_file(folder / OWN)
+            of_prompts = name_of(segmenter, segmenter.prompt_encoder)
+            insert_text_token(segmenter, width=saved[f"{of_prompts}.{TEXT_TOKEN}.weight"].shape[1])
+        elif isinstance(tuning, AdapterTuning | ScaleShiftTuning):
             choose(segmenter, tuning)
             saved = load_file(folder / OWN)
         else:
@@ -109,10 +124,14 @@ def load_adapter(segmenter: PromptableSegmenter, folder: Path) -> None:
             config.modules_to_save = None  # the decoder's weights are read into the decoder itself
             insert_by_peft(segmenter, config)
             saved = load_file(folder / PEFT)
-    except (OSError, ValueError, TypeError, SafetensorError) as error:
+        remembered = load_file(folder / MEMORY) if (folder / MEMORY).exists() else {}
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
         raise CheckpointError(f"{folder} cannot be read ({error}); copy the run's folder again, or fit again") from None
     peft = _peft_config(segmenter) is not None
     slots = {_as_peft(n) if peft else n: value for n, value in _slots(segmenter, decoder=tuning.decoder).items()}
+    if remembered:
+        saved |= remembered
+        slots |= _memory(segmenter)
     wrong = sorted(slots.keys() ^ saved.keys())
     wrong += [name for name in slots.keys() & saved.keys() if slots[name].shape != saved[name].shape]
     if wrong:
@@ -120,7 +139,7 @@ def load_adapter(segmenter: PromptableSegmenter, folder: Path) -> None:
     with torch.no_grad():
         for name, value in slots.items():
             value.copy_(saved[name])
-    cast(nn.Module, segmenter).eval()
+    segmenter.eval()
 
 
 def _facts(folder: Path) -> tuple[BaseWeights, InsertingTuning]:
@@ -163,13 +182,21 @@ def _slots(segmenter: PromptableSegmenter, *, decoder: bool) -> dict[str, Tensor
         inserted = _peft_weights(segmenter)
     if not decoder:
         return inserted
-    name = _name_of_decoder(segmenter)
+    name = name_of(segmenter, segmenter.mask_decoder)
     return inserted | {f"{name}.{key}": value for key, value in segmenter.mask_decoder.named_parameters()}
 
 
-def _name_of_decoder(segmenter: PromptableSegmenter) -> str:
+def _memory(segmenter: PromptableSegmenter) -> dict[str, nn.Parameter]:
+    """The parameters of the memory by their names in the stock model; none in families of images."""
+    memory = memory_of(segmenter)
+    own = set() if memory is None else {id(parameter) for parameter in memory.parameters}
+    return {name: parameter for name, parameter in segmenter.model.named_parameters() if id(parameter) in own}
+
+
+def name_of(segmenter: PromptableSegmenter, part: nn.Module) -> str:
+    """What the stock model calls a part of it."""
     names: dict[int, str] = {id(module): name for name, module in segmenter.model.named_modules()}
-    return names[id(segmenter.mask_decoder)]
+    return names[id(part)]
 
 
 def _peft_weights(segmenter: PromptableSegmenter) -> dict[str, Tensor]:

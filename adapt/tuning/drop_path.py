@@ -20,8 +20,11 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, hidden: Tensor, output: Tensor) -> Tensor:
-        """Input and output of the block, (B, ...), to its output; the same one when not in training."""
-        if not self.training:
+        """Input and output of the block, (B, ...), to its output; the same one when not in training.
+
+        A block that makes the grid coarser cannot be skipped.
+        """
+        if not self.training or hidden.shape != output.shape:
             return output
         kept = torch.rand(len(hidden), *[1] * (hidden.ndim - 1), device=hidden.device) >= self.rate
         return hidden + kept / (1 - self.rate) * (output - hidden)

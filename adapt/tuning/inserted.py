@@ -14,10 +14,10 @@ from adapt.segmenters import PromptableSegmenter
 ADAPTER = "default"
 """The name that peft gives an adapter which has none."""
 
-BESIDE = ("adapter", "scale_shift")
+BESIDE = ("adapter", "scale_shift", "text_token")
 """The names under which our own modules stand in those that they belong to."""
 
-INSERTED = re.compile(rf"\.(lora_|ia3_|hada_|oft_|vera_|({'|'.join(BESIDE)})\.)")
+INSERTED = re.compile(rf"(?:^|\.)(lora_|ia3_|hada_|oft_|vera_|({'|'.join(BESIDE)})\.)")
 """What the name of an inserted parameter has in it."""
 
 
@@ -37,6 +37,8 @@ def insert_by_peft(segmenter: PromptableSegmenter, config: PeftConfig) -> None:
     """
     trains = [parameter for _, parameter in segmenter.named_parameters() if parameter.requires_grad]
     assert isinstance(config.peft_type, PeftType)
+    # peft asks what reads the input, and EdgeTamModel alone does not say
+    segmenter.model._input_embed_layer = "vision_encoder"  # type: ignore[assignment]
     PEFT_TYPE_TO_TUNER_MAPPING[config.peft_type](segmenter.model, config, ADAPTER)
     for parameter in trains:
         parameter.requires_grad_(True)

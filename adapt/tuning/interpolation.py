@@ -6,10 +6,9 @@ which one was trained from the other, can keep most of what each can do.
 
 import copy
 from collections.abc import Mapping
-from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from adapt.errors import CheckpointError
 from adapt.segmenters import PromptableSegmenter
@@ -58,5 +57,5 @@ def mixed(base: PromptableSegmenter, tuned: PromptableSegmenter, alpha: float) -
     for name, parameter in mix.named_parameters():
         if name in weights:
             parameter.copy_(weights[name])
-    cast(nn.Module, mix).eval()
+    mix.eval()
     return mix

@@ -29,6 +29,7 @@ def merge(segmenter: PromptableSegmenter) -> None:
         del segmenter.model.peft_config
     if has_inserted(segmenter):
         raise CheckpointError(
-            "networks of tuning.mode adapter have activations of their own, so that no weights of the stock model can "
-            "stand for them; use the adapter as it is, or train in a mode that merges: lora, scale_shift, ia3"
+            "networks of tuning.mode adapter have activations of their own, and that of text_token reads texts, so "
+            "that no weights of the stock model can stand for them; use the adapter as it is, or train in a mode that "
+            "merges: lora, scale_shift, ia3"
         )

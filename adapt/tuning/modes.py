@@ -11,6 +11,7 @@ from adapt.recipe import (
     NormTuning,
     OftTuning,
     ScaleShiftTuning,
+    TextTokenTuning,
     TuningSettings,
     VeraTuning,
 )
@@ -23,6 +24,7 @@ from adapt.tuning.lora import tune_lora
 from adapt.tuning.norm import tune_norms
 from adapt.tuning.peft_methods import tune_by_peft
 from adapt.tuning.scale_shift import tune_scale_shift
+from adapt.tuning.text_token import tune_text_token
 from adapt.tuning.trainable import trainable_names
 
 
@@ -35,7 +37,7 @@ def choose(segmenter: PromptableSegmenter, settings: TuningSettings) -> None:
     assert not has_inserted(segmenter), "parts are put into a stock model, once"
     match settings:
         case DecoderTuning():
-            tune_decoder(segmenter, prompt_encoder=settings.prompt_encoder)
+            tune_decoder(segmenter, prompt_encoder=settings.prompt_encoder, layers=settings.layers)
         case NormTuning():
             tune_norms(segmenter, settings)
         case LoraTuning():
@@ -46,6 +48,8 @@ def choose(segmenter: PromptableSegmenter, settings: TuningSettings) -> None:
             tune_adapter(segmenter, settings)
         case ScaleShiftTuning():
             tune_scale_shift(segmenter, settings)
+        case TextTokenTuning():
+            tune_text_token(segmenter, settings)
         case FullTuning():
             tune_fully(segmenter, drop_path=settings.drop_path)
     if not trainable_names(segmenter):

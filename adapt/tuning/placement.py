@@ -22,9 +22,15 @@ def last_blocks(segmenter: PromptableSegmenter, blocks: int | Literal["all", "ha
     """The last blocks of the encoder: all, half (rounded down, one at least), or a number.
 
     Raises:
-        RecipeError: the encoder has fewer.
+        RecipeError: the encoder has fewer, or none at all.
     """
     every = segmenter.blocks
+    if not every:
+        raise RecipeError(
+            f"tuning.mode: the encoder of {segmenter.family} is built of convolutions, and has no blocks that this "
+            "mode could act on; set tuning.mode to decoder or full, or lora with tuning.targets=[decoder_attention] "
+            "and tuning.decoder=false"
+        )
     count = {"all": len(every), "half": max(1, len(every) // 2)}.get(str(blocks), blocks)
     assert isinstance(count, int)
     if count > len(every):
@@ -41,12 +47,15 @@ def chosen_sites(
         RecipeError: the model has none of a role, or fewer blocks.
     """
     known = {role for site in segmenter.linears for role in site.roles}
+    if set(targets) == {"decoder_attention"} and not segmenter.blocks:
+        return list(segmenter.linears)
+    last = {block.stage for block in last_blocks(segmenter, blocks)}
     unknown = [target for target in targets if target not in known]
     if unknown:
         raise RecipeError(
             f"tuning.targets: this model has no {', '.join(unknown)}; what it has: {', '.join(sorted(known))}"
         )
-    stages = {None, *(block.stage for block in last_blocks(segmenter, blocks))}
+    stages = {None, *last}
     return [site for site in segmenter.linears if site.stage in stages and set(site.roles) & set(targets)]
 
 

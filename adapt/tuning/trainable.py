@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from adapt.segmenters import PromptableSegmenter
+from adapt.segmenters import PromptableSegmenter, memory_of
 from adapt.tuning.inserted import INSERTED
 
 
@@ -15,7 +15,7 @@ def trainable_table(segmenter: PromptableSegmenter) -> list[tuple[str, int, int]
     """Part, trainable parameters, all parameters.
 
     One row each for encoder, prompt encoder and mask decoder as they are in the stock model, and one behind it for
-    what a mode has put into it.
+    what a mode has put into it; and one for the memory of a video model.
     """
     parts: dict[str, nn.Module] = {
         "image encoder": segmenter.encoder,
@@ -29,7 +29,8 @@ def trainable_table(segmenter: PromptableSegmenter) -> list[tuple[str, int, int]
         rows.append(_row(title, stock))
         if inserted:
             rows.append(_row(f"inserted in {title}", inserted))
-    return rows
+    memory = memory_of(segmenter)
+    return rows if memory is None else [*rows, _row("memory", list(memory.parameters))]
 
 
 def _row(title: str, parameters: list[nn.Parameter]) -> tuple[str, int, int]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapt.datamodules.generated import ct, ct_dicom, nuclei, scene, shapes
+from adapt.datamodules.generated import ct, ct_dicom, dividing_cells, nuclei, scene, shapes
 from adapt.errors import DataError
 from adapt.files import permissions
 
@@ -38,6 +38,7 @@ GENERATED = {
     "adapt:satellite_scenes": Generated("satellite", 1, scene.write_satellite_scenes),
     "adapt:nuclei": Generated("microscopy", 1, nuclei.write_nuclei),
     "adapt:nuclei_zarr": Generated("microscopy", 1, nuclei.write_nuclei_zarr),
+    "adapt:dividing_cells": Generated("microscopy", 1, dividing_cells.write_dividing_cells),
     "adapt:shapes_folder": Generated("folder", 1, shapes.write_shapes_folder),
     "adapt:shapes_coco": Generated("coco", 1, shapes.write_shapes_coco),
     "adapt:shapes_yolo": Generated("yolo", 1, shapes.write_shapes_yolo),

@@ -78,7 +78,7 @@ def damaged(content: bytes, how: str, seed: int) -> bytes:
 def test_a_damaged_one_is_named_and_the_one_before_it_is_used(
     tmp_path_factory: pytest.TempPathFactory, how: str, seed: int, of_manifest: bool
 ) -> None:
-    """A flipped bit of a manifest may leave its hash as it is; then the checkpoint is good."""
+    """Of a manifest the last byte is the end of a line, without which it says the same."""
     folder = tmp_path_factory.mktemp("kept")
     save(folder, place(1))
     newest = save(folder, place(2))
@@ -88,7 +88,7 @@ def test_a_damaged_one_is_named_and_the_one_before_it_is_used(
     good = newest_good(folder, tell=told.append)
     assert good is not None
     if of_manifest and not told:
-        assert epoch_of(good.path) == 2
+        assert good.place == place(2) and how == "cut"
         return
     assert good.place.epochs == 1 and epoch_of(good.path) == 1
     assert len(told) == 1 and str(newest) in told[0] and "the one before it is used" in told[0]
@@ -117,9 +117,30 @@ def test_if_all_are_damaged_it_is_an_error_that_names_them(tmp_path: Path) -> No
 def test_a_folder_without_checkpoints_has_no_newest_and_loses_what_was_half_written(tmp_path: Path) -> None:
     assert newest_good(tmp_path / "none", tell=nothing_to_tell) is None
     save(tmp_path, place(1)).with_suffix(".json").unlink()  # killed before the manifest was there
-    (tmp_path / ".epoch_00001_batch_000000.ckpt.x1y2").write_bytes(b"half")
+    (tmp_path / ".epoch_00001_batch_000000.ckpt.x1y2z3w4").write_bytes(b"half")
     assert newest_good(tmp_path, tell=nothing_to_tell) is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_somebody_else_keeps_there_stays(tmp_path: Path) -> None:
+    theirs = ["notes.txt", "best_of_monday.ckpt", "best_of_monday.json", "epoch_00001_batch_000000.ckpt.bak", ".keep"]
+    for name in theirs:
+        (tmp_path / name).write_text("{}", encoding="utf-8")
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    for epochs in range(1, 5):
+        save(tmp_path, place(epochs))
+        tidy(tmp_path)
+    newest_good(tmp_path, tell=nothing_to_tell)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names >= {*theirs, ".ipynb_checkpoints"} and len(names) == len(theirs) + 1 + 4
+
+
+def test_the_newest_is_told_by_its_place_however_many_digits_that_has(tmp_path: Path) -> None:
+    for batches in (999_999, 1_000_000):
+        save(tmp_path, place(0, batches=batches))
+    good = newest_good(tmp_path, tell=nothing_to_tell)
+    assert good is not None and good.place.batches == 1_000_000
+    assert len(kept_checkpoints(tmp_path, tell=nothing_to_tell)) == 2
 
 
 def test_the_two_newest_and_the_best_are_kept(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from adapt.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from adapt.callbacks.early_stopping import StopForgetting, stop_reasons, stop_without_progress
 from adapt.callbacks.kept import Kept, best_good, newest_good
-from adapt.signals import Signals
+from adapt.processes.signals import Signals
 
 EPOCHS = 6
 

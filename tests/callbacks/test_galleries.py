@@ -14,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 from adapt.callbacks.galleries import EpochGalleries, GalleryEntry
-from adapt.callbacks.tracking import log_gallery
+from adapt.callbacks.tracking import gallery
 
 
 class Module(lightning.LightningModule):
@@ -85,9 +85,7 @@ def run(tmp_path: Path) -> Iterator["wandb.Run"]:
 
 
 def test_wandb_gets_layers_and_a_table(tmp_path: Path, run: "wandb.Run") -> None:
-    logged: dict[str, Any] = {}
-    recorder = SimpleNamespace(log=logged.update)
-    log_gallery(cast("wandb.Run", recorder), [entry(tmp_path, "a"), entry(tmp_path, "b")], epoch=3)
+    logged: dict[str, Any] = gallery([entry(tmp_path, "a"), entry(tmp_path, "b")], epoch=3)
     table = logged["gallery_objects"]
     assert [row[:5] for row in table.data] == [[3, "a", "cell", "box", 0.5], [3, "b", "cell", "box", 0.5]]
     assert len(logged["gallery"]) == 2

@@ -19,7 +19,7 @@ def test_share_of_waiting_and_samples_a_second(monkeypatch: pytest.MonkeyPatch) 
 
     def epoch(number: int) -> None:
         strategy = SimpleNamespace(root_device=torch.device("cpu"))
-        trainer: Any = SimpleNamespace(current_epoch=number, strategy=strategy)
+        trainer: Any = SimpleNamespace(world_size=1, current_epoch=number, strategy=strategy)
         callback.on_train_epoch_start(trainer, nothing)
         for index in range(3):
             clock["now"] += 1.0  # wait

@@ -1,18 +1,32 @@
 """W&B never stops a run: without a server, a login or an answer it is offline, with one warning."""
 
+import gc
 import io
-import json
+import os
+import signal
 import socket
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
+import numpy as np
 import pytest
 import wandb
 from rich.console import Console
+from wandb_server import WandbRoutes, gone, wandb_server
 
-from adapt.callbacks.tracking import finish_wandb, tensorboard_logger, wandb_logger
+from adapt.callbacks.galleries import GalleryEntry
+from adapt.callbacks.tracking import (
+    NoAnswerError,
+    WandbTracker,
+    has_taken_all,
+    tensorboard_logger,
+    wandb_tracker,
+    within,
+)
 from adapt.errors import RecipeError
 from adapt.recipe import WandbSettings
 
@@ -22,7 +36,10 @@ def fresh_wandb() -> Iterator[None]:
     """W&B keeps the first server address of a process."""
     wandb.teardown()
     yield
-    wandb.teardown()
+    wandb.teardown()  # fails if W&B's own process has crashed and was not let go of
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # nobody waits for a process of W&B that was let go of
+        gc.collect()
 
 
 @pytest.fixture
@@ -39,33 +56,6 @@ def silent_server() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-BUCKET = {
-    "id": "bucket",
-    "name": "run",
-    "displayName": "run",
-    "config": "{}",
-    "historyLineCount": 0,
-    "project": {"id": "project", "name": "adapt", "entity": {"id": "team", "name": "team"}},
-}
-
-
-class WandbRoutes(BaseHTTPRequestHandler):
-    """As much of W&B's server as a run needs to start."""
-
-    def do_POST(self) -> None:
-        query = self.rfile.read(int(self.headers.get("content-length", 0)))
-        data = {"upsertBucket": {"bucket": BUCKET, "inserted": True}} if b"upsertBucket" in query else {}
-        body = json.dumps({"data": data}).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *values: object) -> None:
-        """Not a word on stderr."""
-
-
 def free_port() -> int:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
@@ -77,13 +67,42 @@ def written(console: Console) -> str:
     return console.file.getvalue()
 
 
+def begun(folder: Path, console: Console, settings: WandbSettings | None = None) -> WandbTracker:
+    tracker = wandb_tracker(settings or WandbSettings(), name="x", folder=folder, config={"seed": 1}, console=console)
+    assert tracker is not None
+    return tracker
+
+
 def run_offline(settings: WandbSettings, folder: Path, console: Console) -> None:
     """Log a value and finish; the run must be an offline one."""
-    logger, run = wandb_logger(settings, name="x", folder=folder, config={"seed": 1}, console=console)
-    logger.log_metrics({"train/loss": 1.0}, step=1)
-    assert run.settings.mode == "offline"
-    run.finish()
+    tracker = begun(folder, console, settings)
+    tracker.log_metrics({"train/loss": 1.0}, step=1)
+    assert tracker.offline
+    tracker.finish()
     assert list(folder.glob("wandb/offline-run-*/*.wandb"))
+
+
+@pytest.fixture
+def online(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """A server that answers, until it is called: then nobody listens there."""
+    with wandb_server() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+        yield lambda: gone(server)
+
+
+def services() -> list[int]:
+    """Processes of W&B that this one has started."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            number, rest = status.read_text(encoding="utf-8").split(" (", 1)
+        except OSError:  # it has ended
+            continue
+        name, fields = rest.rsplit(") ", 1)
+        if name == "wandb-core" and int(fields.split()[1]) == os.getpid() and fields[0] != "Z":
+            found.append(int(number))
+    return found
 
 
 def test_an_unreachable_server_turns_into_offline_with_one_warning(
@@ -95,6 +114,7 @@ def test_an_unreachable_server_turns_into_offline_with_one_warning(
     run_offline(WandbSettings(), tmp_path, console)
     text = written(console)
     assert text.count("warning") == 1
+    assert not has_taken_all(tmp_path)
     assert f"127.0.0.1:{port} cannot be reached" in text
     assert f"wandb sync {tmp_path}/wandb/offline-run-" in text
 
@@ -118,23 +138,86 @@ def test_a_missing_login_turns_into_offline_instead_of_a_question(
     assert "no login" in written(console)
 
 
-def test_a_server_that_dies_during_the_run_costs_a_warning_and_nothing_else(
-    tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+def test_a_server_that_always_fails_turns_into_offline(
+    tmp_path: Path, console: Console, online: Callable[[], None]
 ) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), WandbRoutes)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    logger, run = wandb_logger(WandbSettings(), name="x", folder=tmp_path, config={}, console=console)
-    assert run.settings.mode == "online"
-    logger.log_metrics({"train/loss": 1.0}, step=1)
-    server.shutdown()
-    server.server_close()
-    logger.log_metrics({"train/loss": 0.5}, step=2)
-    finish_wandb(run, console)
+    WandbRoutes.failing.set()
+    run_offline(WandbSettings(), tmp_path, console)
+    assert written(console).count("warning") == 1
+
+
+def test_a_server_that_answers_costs_no_warning(tmp_path: Path, console: Console, online: Callable[[], None]) -> None:
+    tracker = begun(tmp_path, console)
+    assert not tracker.offline
+    tracker.log_metrics({"train/loss": 1.0}, step=1)
+    tracker.finish()
+    assert written(console) == ""
+    assert has_taken_all(tmp_path)
+
+
+@pytest.mark.parametrize("way", ["dead", "silent", "failing"])
+def test_a_server_that_is_lost_during_the_run_costs_a_warning_and_nothing_else(
+    tmp_path: Path, console: Console, online: Callable[[], None], way: str
+) -> None:
+    tracker = begun(tmp_path, console)
+    tracker.log_metrics({"train/loss": 1.0}, step=1)
+    {"dead": online, "silent": WandbRoutes.silent.set, "failing": WandbRoutes.failing.set}[way]()
+    tracker.log_metrics({"train/loss": 0.5}, step=2)
+    started = time.monotonic()
+    tracker.finish()
+    assert time.monotonic() - started < 10  # its limits are 6 s
     text = written(console)
     assert text.count("warning") == 1
     assert f"wandb sync {tmp_path}/wandb/run-" in text
+    assert not has_taken_all(tmp_path)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_process_of_wandb_that_dies_or_freezes_costs_a_warning_and_seconds(
+    tmp_path: Path, console: Console, how: signal.Signals
+) -> None:
+    tracker = begun(tmp_path, console, WandbSettings(offline=True))
+    (service,) = services()
+    os.kill(service, how)
+    started = time.monotonic()
+    try:
+        for step in range(200):
+            tracker.log_metrics({f"train/{'long' * 100}{i}": 1.0 for i in range(100)}, step=step)  # no pipe holds it
+        tracker.finish()
+    finally:
+        if how == signal.SIGSTOP:
+            os.kill(service, signal.SIGKILL)
+    assert time.monotonic() - started < 15  # its limits are 11 s
+    assert written(console).count("warning") == 1
+    assert "W&B has not taken the whole run" in written(console)
+
+
+def test_a_folder_that_takes_no_files_costs_a_warning_and_the_tracking(tmp_path: Path, console: Console) -> None:
+    (tmp_path / "wandb").write_text("in the way", encoding="utf-8")
+    settings = WandbSettings(offline=True)
+    assert wandb_tracker(settings, name="x", folder=tmp_path, config={}, console=console) is None
+    assert "training goes on without it" in written(console)
+
+
+def test_a_gallery_that_cannot_be_made_costs_a_warning(tmp_path: Path, console: Console) -> None:
+    tracker = begun(tmp_path, console, WandbSettings(offline=True))
+    mask = np.ones((2, 2), bool)
+    gone = GalleryEntry(tmp_path / "gone.png", np.zeros((2, 2, 3), np.uint8), mask, mask, "a", "cell", "box", 0.5)
+    tracker.log_gallery([gone], epoch=1)
+    tracker.log_metrics({"train/loss": 1.0}, step=1)
+    tracker.finish()
+    assert written(console).count("warning") == 1 and "gone.png" in written(console)
+
+
+def test_a_call_is_waited_for_as_long_as_it_may_take_and_whatever_it_raises_is_one_error() -> None:
+    def fail() -> NoReturn:
+        sys.exit(2)
+
+    assert within(5, lambda: 3) == 3
+    with pytest.raises(NoAnswerError, match="no answer within 0 s"):
+        within(0.05, lambda: time.sleep(1))
+    with pytest.raises(NoAnswerError, match="2"):
+        within(5, fail)
 
 
 def test_offline_by_choice_is_no_warning(tmp_path: Path, console: Console) -> None:
@@ -146,7 +229,7 @@ def test_offline_by_choice_is_no_warning(tmp_path: Path, console: Console) -> No
 def test_a_missing_extra_is_named(tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(RecipeError, match=r"adapt-sam\[wandb\]"):
-        wandb_logger(WandbSettings(), name="x", folder=tmp_path, config={}, console=console)
+        wandb_tracker(WandbSettings(), name="x", folder=tmp_path, config={}, console=console)
     with pytest.raises(RecipeError, match=r"adapt-sam\[tensorboard\]"):
         tensorboard_logger(tmp_path)
 
@@ -162,8 +245,15 @@ def test_a_resumed_run_goes_on_under_its_id(tmp_path: Path, console: Console) ->
     ids = []
     for folder in (tmp_path / "a", tmp_path / "a", tmp_path / "b"):
         folder.mkdir(exist_ok=True)
-        _, run = wandb_logger(WandbSettings(offline=True), name="x", folder=folder, config={}, console=console)
-        ids.append(run.id)
-        run.finish()
+        tracker = begun(folder, console, WandbSettings(offline=True))
+        ids.append(tracker.version)
+        tracker.finish()
     assert ids[0] == ids[1] != ids[2]
     assert len(list((tmp_path / "a" / "wandb").glob(f"offline-run-*-{ids[0]}"))) >= 1
+
+
+def test_a_model_that_cannot_be_sent_costs_a_warning(tmp_path: Path, console: Console) -> None:
+    tracker = begun(tmp_path, console, WandbSettings(offline=True))
+    tracker.log_outcome({"test/box/tuned/miou": 0.5}, [{"prompt": "box", "tuned": 0.5}], model=tmp_path / "gone")
+    tracker.finish()
+    assert written(console).count("warning") == 1 and "gone" in written(console)

@@ -103,6 +103,21 @@ def test_a_folder_recipe_names_the_image_that_does_not_fit(tmp_path: Path, capsy
     assert "b.png: shapes differ" in text and "(32, 40)" in text
 
 
+@pytest.mark.parametrize("more", [["--dry-run"], []])
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("model.checkpoint=adapt:tinny", "'adapt:tinny' is unknown; embedded are adapt:tiny"),
+        ("output=/proc/runs", "run folder /proc/runs cannot be written"),
+    ],
+)
+def test_a_wrong_checkpoint_or_output_is_told_before_the_data_is_read(
+    tmp_path: Path, scans: Path, capsys: pytest.CaptureFixture[str], wrong: str, told: str, more: list[str]
+) -> None:
+    assert told in error_of(capsys, 1, "fit", "--recipe", "quickstart", *places(tmp_path, scans), wrong, *more)
+    assert not (tmp_path / "cache").exists()
+
+
 def test_a_broken_volume_can_be_skipped_by_name(
     tmp_path: Path, scans: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,16 +1,12 @@
 """`adapt compare` from the command line: exit codes and messages."""
 
-import subprocess
-import sys
 from pathlib import Path
 
+import pytest
+
+from adapt.cli import main
 from adapt.evaluate import ObjectScore
 from adapt.evaluate.objects import write_objects
-
-
-def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "adapt", "compare", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120)
 
 
 def _folder(folder: Path, iou: float) -> str:
@@ -44,15 +40,15 @@ def _folder(folder: Path, iou: float) -> str:
     return str(folder)
 
 
-def test_two_runs_are_compared_and_written(tmp_path: Path) -> None:
-    done = _run(_folder(tmp_path / "one", 0.5), _folder(tmp_path / "two", 0.75), "--output", str(tmp_path / "out"))
-    assert done.returncode == 0, done.stderr
-    assert "+0.250" in done.stdout
+def test_two_runs_are_compared_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [_folder(tmp_path / "one", 0.5), _folder(tmp_path / "two", 0.75)]
+    assert main(["compare", *folders, "--output", str(tmp_path / "out")]) == 0
+    assert "+0.250" in capsys.readouterr().out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["compare.csv", "compare.json"]
 
 
-def test_a_folder_without_results_ends_with_2_and_one_line(tmp_path: Path) -> None:
-    done = _run(_folder(tmp_path / "one", 0.5), str(tmp_path / "nowhere"))
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"adapt: error: {tmp_path / 'nowhere' / 'objects.csv'} cannot be read")
-    assert len(done.stderr.splitlines()) == 1
+def test_a_folder_without_results_ends_with_2_and_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", _folder(tmp_path / "one", 0.5), str(tmp_path / "nowhere")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"adapt: error: {tmp_path / 'nowhere' / 'objects.csv'} cannot be read")
+    assert len(said.splitlines()) == 1

@@ -19,7 +19,7 @@ from adapt.segmenters import SegmenterSpec
 Samples = Callable[..., SampleSummary]
 Objects = Callable[..., ObjectSummary]
 
-SPEC = SegmenterSpec(256, 64, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 3)  # a cell of the mask grid is 4 x 4 px
+SPEC = SegmenterSpec(256, 64, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 3, "pad")  # a cell of the mask grid is 4 x 4 px
 
 
 def _facts(**changes: object) -> Facts:

@@ -15,7 +15,7 @@ from adapt.segmenters import SegmenterSpec
 
 
 def _spec(size: int) -> SegmenterSpec:
-    return SegmenterSpec(size, size // 4, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 3)
+    return SegmenterSpec(size, size // 4, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 3, "pad")
 
 
 def _sample(masks: npt.NDArray[np.bool_], *, seed: int = 0, cut: tuple[bool, ...] = ()) -> Sample:
@@ -88,7 +88,7 @@ def test_an_object_is_seen_if_the_model_frame_has_a_pixel_of_it(shape: tuple[int
         mask[random.integers(shape[0]), random.integers(shape[1])] = True
     masks[0] |= random.random(shape) > 0.95
     seen = [item.seen for item in summarise(_row(_sample(masks)), spec=_spec(size)).objects]
-    assert seen == masks_to_model_frame(masks, size=size).any((1, 2)).tolist()
+    assert seen == masks_to_model_frame(masks, size=size, fit="pad").any((1, 2)).tolist()
 
 
 def test_the_digest_is_that_of_size_and_pixels() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_evaluation import SMALL_EVALUATION
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "adding-a-domain.md").read_text(encoding="utf-8")
@@ -78,7 +79,7 @@ def test_it_takes_fewer_than_80_lines() -> None:
 def test_the_new_domain_fits_from_one_command(tmp_path: Path) -> None:
     follow_the_page(tmp_path)
     write_micrographs(tmp_path / "micrographs", 6)
-    short = ["trainer.epochs=1", "evaluation.bootstrap_samples=200", "evaluation.gallery=1", f"cache={tmp_path}/cache"]
+    short = ["trainer.epochs=1", "evaluation.gallery=1", *SMALL_EVALUATION, f"cache={tmp_path}/cache"]
     done = run(tmp_path, "fit", "--recipe", "npz", *short)
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "runs" / "npz").iterdir()

@@ -332,3 +332,27 @@ def test_what_has_no_partner_can_be_skipped_by_name(tmp_path: Path) -> None:
         "images/b.png: is without a label of the same name",
         "labels/c.png: is without an image of the same name",
     ]
+
+
+# --------------------------------------------------------------------------------------------- suffixes
+
+
+@pytest.mark.parametrize("on_error", ["fail", "skip"])
+def test_labels_that_all_end_otherwise_are_told_once_with_the_suffix(tmp_path: Path, on_error: str) -> None:
+    for name in ("a", "b"):
+        _write_pair(tmp_path, _labels(), name=name)
+        (tmp_path / f"labels/{name}.png").rename(tmp_path / f"labels/{name}_mask.png")
+    assert _refused(tmp_path, on_error=on_error) == (
+        f"{tmp_path}: no label has the name of an image: 2 images such as a, 2 labels such as a_mask. "
+        "Give both the same name, or set data.label_suffix=_mask"
+    )
+    assert len(folder_source(_settings(tmp_path, label_suffix="_mask"), tmp_path).cases) == 2
+
+
+def test_images_and_labels_lie_in_one_folder(tmp_path: Path) -> None:
+    _write_pair(tmp_path, _labels())
+    (tmp_path / "labels/a.png").rename(tmp_path / "images/a_mask.png")
+    one = {"image_folder": "images", "label_folder": "images"}
+    [sample] = _read(tmp_path, **one, label_suffix="_mask").samples
+    np.testing.assert_array_equal(sample.image, COLOUR)
+    assert "holds images and labels; set data.label_suffix" in _refused(tmp_path, **one)

@@ -260,6 +260,51 @@ def test_a_pattern_that_finds_no_patient_is_refused(tmp_path: Path) -> None:
     )
 
 
+def _patient_folders(root: Path) -> Path:
+    """Two patients, of whom one came twice; an image of another sequence beside each."""
+    for case in ("P1/day1", "P1/day2", "P2/day1"):
+        _write(root / f"{case}_t1.nii.gz", _image())
+        _write(root / f"{case}_flair.nii.gz", _image())
+        _write(root / f"{case}_seg.nii.gz", _label())
+    return root
+
+
+def test_patients_have_folders_with_images_and_labels_side_by_side(tmp_path: Path) -> None:
+    settings = _settings(
+        _patient_folders(tmp_path), image_folder=".", label_folder=".", image_suffix="_t1", label_suffix="_seg"
+    )
+    source = medical_source(settings, tmp_path)
+    samples = [next(iter(case().samples)) for case in source.cases]
+    assert [sample.sample_id for sample in samples] == [
+        f"{name}/axial/0000" for name in ("P1/day1", "P1/day2", "P2/day1")
+    ]
+    assert [sample.group for sample in samples] == ["P1", "P1", "P2"]
+    assert not [path for path in source.inputs if "flair" in path.name]
+
+
+def test_a_pattern_goes_before_the_folder_of_the_patient(tmp_path: Path) -> None:
+    for name in ("site/P1_a", "site/P2_a"):
+        _write_pair(tmp_path, _image(), _label(), name=name)
+    source = medical_source(_settings(tmp_path, group_pattern="(P[0-9])_"), tmp_path)
+    assert [next(iter(case().samples)).group for case in source.cases] == ["P1", "P2"]
+
+
+def test_images_and_labels_in_one_folder_need_a_suffix(tmp_path: Path) -> None:
+    told = _refused(_patient_folders(tmp_path), image_folder=".", label_folder=".")
+    assert "holds images and labels; set data.label_suffix" in told
+
+
+def test_a_suffix_that_no_name_ends_in_is_named(tmp_path: Path) -> None:
+    folders = {"image_folder": ".", "label_folder": "."}
+    _patient_folders(tmp_path)
+    assert "whose names end in data.image_suffix=_t2" in _refused(
+        tmp_path, **folders, image_suffix="_t2", label_suffix="_seg"
+    )
+    assert "holds no labels whose names end in data.label_suffix=_mask" in _refused(
+        tmp_path, **folders, image_suffix="_t1", label_suffix="_mask"
+    )
+
+
 # ------------------------------------------------------------------------------------- what is refused
 
 
@@ -286,7 +331,7 @@ def test_the_two_suffixes_are_partners(tmp_path: Path) -> None:
 def test_one_name_twice_is_refused(tmp_path: Path) -> None:
     _write_pair(tmp_path, _image(), _label())
     _write(tmp_path / "images" / "p1.nii", _image())
-    assert "two volumes are called p1: p1.nii and p1.nii.gz; keep one" in _refused(tmp_path)
+    assert "two files are called p1: p1.nii and p1.nii.gz; keep one" in _refused(tmp_path)
 
 
 def test_files_of_the_desktop_are_passed_over(tmp_path: Path) -> None:

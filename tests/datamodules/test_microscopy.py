@@ -11,10 +11,12 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from small_evaluation import SMALL_EVALUATION
 
 from adapt.cli import main
 from adapt.datamodules import split_groups
 from adapt.datamodules.microscopy import _group, _in_gap, microscopy_source
+from adapt.datamodules.microscopy_pictures import Picture
 from adapt.errors import DataError
 from adapt.formats.ome_zarr_writer import Version, write_ome_zarr
 from adapt.formats.tiff import write_label_tiff
@@ -168,7 +170,8 @@ def test_blocks_of_planes_are_groups_with_a_gap_between_them(tmp_path: Path) -> 
 @given(planes=st.integers(1, 60), size=st.integers(1, 9), gap=st.integers(1, 9), plane=st.integers(0, 59))
 def test_neighbours_within_the_gap_are_never_in_two_groups(planes: int, size: int, gap: int, plane: int) -> None:
     data = MicroscopyData(kind="microscopy", root="x", z="all", split_by="block", block_planes=size, block_gap=gap)
-    kept = {number: _group("a", number, data) for number in range(planes) if not _in_gap(number, data)}
+    pictures = [Picture(0, (number,), place=number) for number in range(planes)]
+    kept = {picture.place: _group("a", picture, data) for picture in pictures if not _in_gap(picture, data)}
     for number, group in kept.items():
         near = {kept[other] for other in range(number - gap, number + gap + 1) if other in kept}
         assert near == {group}
@@ -408,7 +411,7 @@ def test_images_of_a_slide_are_one_group(tmp_path: Path) -> None:
         ({"channels": [0, 1, 2, 3]}, "channels"),
         ({"z": "min"}, "z"),
         ({"level": -1}, "level"),
-        ({"split_by": "block"}, "z must be all"),
+        ({"split_by": "block"}, "z or time must be all"),
         ({"split_by": "block", "z": "all", "group_pattern": "^(a)"}, "split_by must be file"),
         ({"split_by": "block", "z": "all", "block_gap": 0}, "block_gap"),
     ],
@@ -449,7 +452,7 @@ def test_a_real_stack_is_read_plane_by_plane(shared_data: Path, tmp_path: Path) 
     assert not samples
 
 
-SHORT = ["trainer.epochs=1", "trainer.min_steps=0", "evaluation.bootstrap_samples=200", "evaluation.gallery=2"]
+SHORT = ["trainer.epochs=1", "trainer.min_steps=0", "evaluation.gallery=2", *SMALL_EVALUATION]
 
 
 @pytest.mark.slow

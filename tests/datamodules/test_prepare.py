@@ -49,6 +49,20 @@ def kill_process(number: int) -> Case:
     return Case(samples=[])
 
 
+def full_disk(folder: Path) -> Case:
+    """Fails while another case is at work."""
+    while not (folder / "at work").exists():
+        time.sleep(0.01)
+    raise OSError(28, "No space left on device")
+
+
+def long_case(folder: Path) -> Case:
+    (folder / "at work").touch()
+    time.sleep(0.5)
+    (folder / "done").touch()
+    raise DataError("nothing here")
+
+
 def source(folder: Path, count: int, seconds: float = 0) -> Source:
     cases = [partial(read_case, number, folder=folder, seconds=seconds) for number in range(count)]
     return Source(inputs=[], cases=cases)
@@ -85,6 +99,14 @@ def test_a_killed_process_is_told_with_the_remedy(tmp_path: Path, monkeypatch: p
     cases = [partial(kill_process, number) for number in range(2)]
     with pytest.raises(DataError, match=r"want of memory; set trainer\.workers=0"):
         open_or_make(Source(inputs=[], cases=cases), settings={}, cache=tmp_path, console=QUIET, workers=2)
+
+
+def test_when_one_fails_the_others_are_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare_module, "PATIENCE", 0.0)
+    cases = [partial(long_case, tmp_path), partial(full_disk, tmp_path)]
+    with pytest.raises(DataError, match="No space left on device"):
+        open_or_make(Source(inputs=[], cases=cases), settings={}, cache=tmp_path / "cache", console=QUIET, workers=2)
+    assert (tmp_path / "done").exists()  # no process writes after the error
 
 
 SCRIPT = """

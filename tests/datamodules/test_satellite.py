@@ -14,6 +14,7 @@ import shapely
 import tifffile
 from PIL import Image
 from rasterio.crs import CRS
+from small_evaluation import SMALL_EVALUATION
 
 from adapt.cli import main
 from adapt.datamodules import Source
@@ -441,7 +442,7 @@ def test_a_real_panchromatic_scene_is_read_with_its_geojson(shared_data: Path, t
 @pytest.mark.slow
 def test_the_recipe_fits_generated_scenes_from_one_command(tmp_path: Path) -> None:
     places = ["data.root=adapt:satellite_scenes", f"cache={tmp_path}/cache", f"output={tmp_path}/runs"]
-    short = ["trainer.epochs=1", "trainer.min_steps=0", "evaluation.bootstrap_samples=200", "evaluation.gallery=2"]
+    short = ["trainer.epochs=1", "trainer.min_steps=0", "evaluation.gallery=2", *SMALL_EVALUATION]
     assert main(["fit", "--recipe", "satellite_buildings", *places, *short]) == 0
     (folder,) = (tmp_path / "runs" / "satellite_buildings").iterdir()
     categories = json.loads((folder / "results.json").read_bytes())["protocols"]["box"]["base"]["categories"]

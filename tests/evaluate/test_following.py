@@ -60,7 +60,7 @@ class Scripted(nn.Module):
         super().__init__()
         self.script = script
         self.spec = SegmenterSpec(
-            image_size=SIZE, mask_size=SIZE, pixel_mean=(0.0,) * 3, pixel_std=(1.0,) * 3, candidates=3
+            image_size=SIZE, mask_size=SIZE, pixel_mean=(0.0,) * 3, pixel_std=(1.0,) * 3, candidates=3, fit="pad"
         )
         self.encoder = self.prompt_encoder = self.mask_decoder = nn.Identity()
         self.commit = None

@@ -37,7 +37,12 @@ class Stub(nn.Module):
         super().__init__()
         self.answers = dict(answers)
         self.spec = SegmenterSpec(
-            image_size=SIZE, mask_size=SIZE, pixel_mean=(10.0, 20.0, 30.0), pixel_std=(2.0, 4.0, 5.0), candidates=3
+            image_size=SIZE,
+            mask_size=SIZE,
+            pixel_mean=(10.0, 20.0, 30.0),
+            pixel_std=(2.0, 4.0, 5.0),
+            candidates=3,
+            fit="pad",
         )
         self.encoder = nn.Conv2d(3, 1, 1, bias=False)
         nn.init.constant_(self.encoder.weight, weight)

@@ -132,6 +132,8 @@ def test_images_that_are_no_slices_have_no_volume() -> None:
     mask = _block(slice(2, 8), slice(2, 8))
     sample = replace(_sample("p1", 0, mask[None], ("liver",)), slice_of=None)
     assert list(volume_scores([sample], [_score(sample, 0, mask)], tolerance=None)) == []
+    frame = replace(sample, slice_of=("p1", 0, None))  # of a time series, which fills no space
+    assert list(volume_scores([frame], [_score(frame, 0, mask)], tolerance=None)) == []
 
 
 def test_slices_are_read_one_volume_at_a_time() -> None:

@@ -14,11 +14,18 @@ augment: {horizontal_flip: 0.5}
 prompts: {corrections: 0, idle_rounds: 0}
 optimizer: {learning_rate: 1e-3, warmup_steps: 2}
 trainer: {epochs: 2, batch_size: 4, objects_per_image: 2, workers: 0, accelerator: cpu, checkpoint_minutes: 0}
-evaluation: {gallery: 0, gallery_every: 1, following_images: 0, bootstrap_samples: 100, retention: {images: 0}}
+evaluation:
+  gallery: 0
+  gallery_every: 1
+  following_images: 0
+  bootstrap_samples: 100
+  retention: {images: 0}
+  automatic: {images: 0}
 """
 STEPS = 5
 """Of an epoch: 24 images, of which 5 are for validation and 2 for the test."""
 Fit = Callable[..., int]
+Mount = Callable[[int], Path]
 
 
 def soaked(bounded: int, full: int) -> int:

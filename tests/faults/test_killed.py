@@ -7,19 +7,25 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ready_processes import READY
 from small_runs import fingerprint, soaked, strays
 
-from adapt import files, workflow
+from adapt import files
 from adapt.callbacks.kept import kept_checkpoints, verify
 from adapt.cli import main
+from adapt.errors import CheckpointError
+from adapt.jobs import fit
+from adapt.samples import Batch
+from adapt.task import AdaptTask
 
 pytestmark = pytest.mark.slow
 
-LONGEST = 300
-OTHER_DISK = Path("/dev/shm")
+LONGEST = 900
+DISKS = (Path("/dev/shm"), Path("/var/tmp"), Path.home())
 
 
 def fit_in_process(arguments: list[str], log: Path, temporary: str, dies_in_flush: int) -> None:
@@ -27,9 +33,10 @@ def fit_in_process(arguments: list[str], log: Path, temporary: str, dies_in_flus
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
+    multiprocessing.set_start_method("fork", force=True)  # else its workers come from a server, too
     tempfile.tempdir = temporary
     os.environ["TMPDIR"] = temporary
-    workflow.compare = lambda *arguments, **more: None  # type: ignore[assignment]
+    fit.compare = lambda *arguments, **more: None  # type: ignore[assignment]
     real, flushes = files.os.fsync, [dies_in_flush]
 
     def flush(file: int) -> None:
@@ -40,23 +47,50 @@ def fit_in_process(arguments: list[str], log: Path, temporary: str, dies_in_flus
         real(file)
 
     files.os.fsync = flush  # type: ignore[assignment]
+    step = AdaptTask.training_step
+
+    def noted(self: AdaptTask, batch: Batch, batch_idx: int) -> object:
+        log.with_name("steps").write_text(str(self.global_step + 1), encoding="utf-8")
+        return step(self, batch, batch_idx)
+
+    AdaptTask.training_step = noted  # type: ignore[method-assign, assignment]
     sys.exit(main(["fit", *arguments]))
 
 
 def start(arguments: list[str], folder: Path, *, temporary: str, dies_in_flush: int = 0) -> multiprocessing.Process:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["adapt.workflow", "test_killed"])
-    process = context.Process(target=fit_in_process, args=(arguments, folder / "log", temporary, dies_in_flush))
+    process = READY.Process(target=fit_in_process, args=(arguments, folder / "log", temporary, dies_in_flush))
     process.start()
     return process  # type: ignore[return-value]
 
 
+def another_disk(than: Path) -> Path | None:
+    """A folder on another file system; None where there is none."""
+    return next((disk for disk in DISKS if disk.is_dir() and disk.stat().st_dev != than.stat().st_dev), None)
+
+
+def unreadable_checkpoints(folder: Path) -> tuple[int, int]:
+    """How many are not what their manifests say, and the steps of the newest one."""
+    damaged: list[str] = []
+    found = kept_checkpoints(folder, tell=damaged.append)
+    for kept in found:
+        try:
+            verify(kept)
+        except CheckpointError as error:
+            damaged.append(str(error))
+    return len(damaged), found[-1].place.steps if found else 0
+
+
 @pytest.mark.parametrize("seed", range(soaked(2, 30)))
-def test_a_killed_run_goes_on_to_the_same_weights(place: Path, straight: Path, tmp_path: Path, seed: int) -> None:
-    """Half are killed at a random moment, half while they save; of both, half with TMPDIR on another disk."""
+def test_a_killed_run_goes_on_to_the_same_weights(
+    place: Path, straight: Path, tmp_path: Path, measured: Callable[..., None], seed: int
+) -> None:
+    """Half are killed at a random moment, half while they save; of both, half with TMPDIR on another disk.
+
+    A checkpoint is saved at each step, so a save interval is a step.
+    """
     chance = random.Random(seed)
-    while_saving, elsewhere = seed % 2 == 0, seed % 4 >= 2 and OTHER_DISK.is_dir()
-    with tempfile.TemporaryDirectory(dir=OTHER_DISK if elsewhere else None) as temporary:  # a socket's path is short
+    while_saving, disk = seed % 2 == 0, another_disk(tmp_path) if seed % 4 >= 2 else None
+    with tempfile.TemporaryDirectory(dir=disk) as temporary:  # a socket's path is short
         arguments = ["--recipe", str(place / "small.yaml"), f"output={tmp_path}/runs", "trainer.workers=2"]
         flush = chance.randrange(4, 20) if while_saving else 0  # recipe, versions and splits are flushed first
         process = start(arguments, tmp_path, temporary=temporary, dies_in_flush=flush)
@@ -70,12 +104,24 @@ def test_a_killed_run_goes_on_to_the_same_weights(place: Path, straight: Path, t
         process.join(LONGEST)
         assert process.exitcode in (-signal.SIGKILL, 0), (tmp_path / "log").read_text(encoding="utf-8")
         (folder,) = (tmp_path / "runs" / "small").iterdir()
-        for kept in kept_checkpoints(folder / "checkpoints", tell=pytest.fail):
-            verify(kept)
+        unreadable, saved = unreadable_checkpoints(folder / "checkpoints")
+        begun = tmp_path / "steps"
+        lost = (int(begun.read_text(encoding="utf-8") or 0) if begun.exists() else 0) - saved
         if process.exitcode:
             process = start(["--resume", str(folder)], tmp_path, temporary=temporary)
             process.join(LONGEST)
-        assert process.exitcode == 0, (tmp_path / "log").read_text(encoding="utf-8")
-        assert fingerprint(folder) == fingerprint(straight)
-        assert strays(folder) == []
-        assert not list(Path(temporary).rglob("*.ckpt*"))
+        done = process.exitcode == 0
+        identical = done and fingerprint(folder) == fingerprint(straight)
+        left = [*strays(folder), *Path(temporary).rglob("*.ckpt*")]
+        measured(
+            "killed",
+            unreadable=unreadable,
+            identical=identical,
+            lost=lost,
+            strays=len(left),
+            while_saving=while_saving,
+            elsewhere=disk is not None,
+        )
+        assert done, (tmp_path / "log").read_text(encoding="utf-8")
+        assert (unreadable, identical, left) == (0, True, [])
+        assert lost <= 1

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from small_runs import STEPS, Fit, fingerprint, soaked, steps_logged, strays
 
-from adapt import workflow
 from adapt.cli import main
+from adapt.jobs import fit
 from adapt.runs import claimed
 from adapt.task import AdaptTask
 
@@ -79,6 +79,20 @@ def test_a_run_that_crashed_before_its_first_checkpoint_begins_anew_in_its_folde
     assert fingerprint(the_run()) == fingerprint(straight)
 
 
+def test_what_was_logged_before_the_first_checkpoint_is_not_there_twice(
+    fit: Fit, the_run: Callable[[], Path], crash: Callable[[str, int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapt.build.training.LOG_EVERY", 1)
+    crash("training_step", 3)
+    with pytest.raises(CrashError):
+        fit("trainer.checkpoint_minutes=60", "trainer.epochs=1")
+    with (the_run() / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"step": 3, "tr')  # killed in the middle of a line
+    assert fit(resume=the_run()) == 0
+    logged = steps_logged(the_run())
+    assert len(set(logged)) == len(logged) and {step for step, _ in logged} >= set(range(STEPS))
+
+
 def test_without_validation_a_run_goes_on_to_the_same_weights(
     fit: Fit, tmp_path: Path, the_run: Callable[[], Path], crash: Callable[[str, int], None]
 ) -> None:
@@ -126,7 +140,7 @@ def test_a_training_that_is_done_is_only_evaluated(
 
     arguments = ["--recipe", str(place / "small.yaml"), f"output={tmp_path}/runs", "trainer.epochs=1"]
     with monkeypatch.context() as patch, pytest.raises(CrashError):
-        patch.setattr(workflow, "compare", crashing)
+        patch.setattr(fit, "compare", crashing)
         main(["fit", *arguments])
     (folder,) = (tmp_path / "runs" / "small").iterdir()
     weights = fingerprint(folder)

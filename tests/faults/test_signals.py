@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from small_runs import STEPS, Fit, fingerprint, soaked, strays
 
-from adapt.signals import Signals, leave_signals_to_the_main_process
+from adapt.processes.signals import Signals, leave_signals_to_the_main_process
 from adapt.task import AdaptTask
 
 Send = Callable[[str, int, list[signal.Signals]], None]
@@ -37,6 +37,7 @@ WHERE = [
     ("validation_step", STEPS, "epoch_00000_batch_000005"),
     ("on_validation_epoch_end", STEPS, "epoch_00001_batch_000000"),
     ("on_validation_epoch_end", 2 * STEPS, "epoch_00002_batch_000000"),  # the very end of training
+    ("on_fit_end", 2 * STEPS, "epoch_00002_batch_000000"),  # when nothing is left to be saved
 ]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from adapt.features.entries import read_entry, write_entry
 from adapt.segmenters import Hidden
@@ -53,6 +54,45 @@ def test_one_wrong_bit_anywhere_is_found(tmp_path: Path) -> None:
     assert read_entry(path) is None
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (0, 3), (2, 3, 5)])
+def test_an_entry_is_a_file_that_the_library_reads_alike(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path = tmp_path / "entry.safetensors"
+    write_entry(path, (torch.ones(3).half(), torch.randn(shape)))
+    found, by_library = read_entry(path), load_file(path)
+    assert found is not None and len(found) == len(by_library)
+    assert all(torch.equal(values, by_library[str(place)]) for place, values in enumerate(found))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"[]",
+        b"{}",
+        b"7",
+        b'{"__metadata__":{"xxh3":"0"},"1":{}}',
+        b'{"__metadata__":{"xxh3":"0"},"0":{"dtype":"F16","shape":[9],"data_offsets":[0,4]}}',
+        b'{"__metadata__":{"xxh3":"0"},"0":{"dtype":"object","shape":[2],"data_offsets":[0,4]}}',
+        b'{"__metadata__":{"xxh3":"0"},"0":{"dtype":"F16","shape":[2],"data_offsets":[99,103]}}',
+        b'{"__metadata__":null}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_header_that_says_anything_else_is_as_good_as_none(tmp_path: Path, header: bytes) -> None:
+    path = tmp_path / "entry.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    assert read_entry(path) is None
+
+
+def test_what_is_done_to_an_entry_that_was_read_does_not_reach_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "entry.safetensors"
+    write_entry(path, _hidden(0))
+    found = read_entry(path)
+    assert found is not None
+    found[0].zero_()
+    again = read_entry(path)
+    assert again is not None and torch.equal(again[0], _hidden(0)[0])
+
+
 def test_an_entry_that_is_read_is_marked_as_used(tmp_path: Path) -> None:
     path = tmp_path / "entry.safetensors"
     write_entry(path, _hidden(0))
@@ -82,3 +122,11 @@ def test_an_entry_that_others_write_at_the_same_time_is_always_whole(tmp_path: P
         writer.join()
         assert writer.exitcode == 0
     assert seen > 0 and os.listdir(tmp_path) == [path.name]
+
+
+def test_an_entry_that_was_marked_a_moment_ago_is_not_marked_again(tmp_path: Path) -> None:
+    path = tmp_path / "entry.safetensors"
+    write_entry(path, _hidden(0))
+    before = path.stat().st_mtime_ns
+    assert read_entry(path) is not None
+    assert path.stat().st_mtime_ns == before

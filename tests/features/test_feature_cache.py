@@ -13,7 +13,6 @@ from torch import Tensor
 from adapt.errors import RunError
 from adapt.features import About, FeatureCache, clear, frozen_part, kept_entries, prefixes
 from adapt.features.folder import entry_path
-from adapt.frames import image_to_model_frame
 from adapt.samples import Cached
 from adapt.segmenters import PromptableSegmenter, load_segmenter
 
@@ -50,10 +49,7 @@ def _look_up(cache: FeatureCache, indices: list[int]) -> Cached:
 
 def _pixels(tiny: PromptableSegmenter, cached: Cached, indices: list[int]) -> Tensor:
     wanted = [index for index, found in zip(indices, cached.found.tolist(), strict=True) if not found]
-    frames = [
-        image_to_model_frame(IMAGES[index], size=64, mean=tiny.spec.pixel_mean, std=tiny.spec.pixel_std)
-        for index in wanted
-    ]
+    frames = [tiny.spec.to_model_frame(IMAGES[index]) for index in wanted]
     return torch.stack(frames) if frames else torch.empty(0, 3, 64, 64)
 
 
@@ -140,6 +136,26 @@ def test_a_folder_that_cannot_be_written_is_told_once_and_nothing_stops(
         assert _asked(tiny, cache, [0, 1])[1] == 2
     (line,) = told
     assert "cannot be written" in line and "features.cache=false" in line
+
+
+def test_a_disk_that_is_full_from_the_first_file_on_is_told_once_too(
+    tiny: PromptableSegmenter,
+    open_cache: Callable[..., FeatureCache],
+    told: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That file says what the entries are; it is written as files of a run are, with an error of their kind."""
+
+    def full(*arguments: object) -> None:
+        raise RunError("about.json cannot be written (No space left on device)")
+
+    def full_too(*arguments: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("adapt.features.folder.write_text", full)
+    monkeypatch.setattr("adapt.features.cache.write_entry", full_too)
+    assert _asked(tiny, open_cache(), [0, 1])[1] == 2
+    assert len(told) == 1 and "No space left on device" in told[0]
 
 
 def test_a_full_disk_is_told_once_and_what_is_there_is_still_read(

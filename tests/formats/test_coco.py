@@ -109,6 +109,7 @@ def test_a_slanted_polygon_has_its_area_and_agrees_with_opencv() -> None:
         },
         [],
         [[0, 0, 1e9, 0, 1e9, 1e9]],
+        [[0, 0, 10**400, 0, 9, 9]],
         [[0, 0, float("nan"), 0, 5, 5]],
         [[0, 0, float("-inf"), 0, 5, 5]],
         {"size": [HEIGHT, WIDTH], "counts": [-10, HEIGHT * WIDTH + 10]},
@@ -152,7 +153,16 @@ def test_a_faulty_annotation_is_named(tmp_path: Path, annotation: dict[str, obje
         read_coco(_write(tmp_path / "a.json", annotations=[annotation] * 9))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"images": 3, "categories": [], "annotations": []}'])
+INFINITE = '{"images": [{"id": 1e999}], "categories": [], "annotations": []}'
+UNSCORED = (
+    '{"images": [{"id": 1}], "categories": [{"id": 1, "name": "a"}], "annotations": '
+    '[{"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[1]], "score": NaN}]}'
+)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"images": 3, "categories": [], "annotations": []}', INFINITE, UNSCORED]
+)
 def test_another_file_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(DataError, match=r"a\.json: not a"):

@@ -290,6 +290,16 @@ def test_written_labels_have_their_size_in_itk_and_the_tags_that_imagej_reads(tm
         assert file.series[0].axes == "ZYX"
 
 
+def test_labels_of_a_time_series_have_a_time_axis(tmp_path: Path) -> None:
+    labels = VALUES[0, :, 0]
+    write_label_tiff(tmp_path / "a.tif", labels, pixel_size=None, stacked="T")
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert file.series[0].axes == "TYX"
+    with open_tiff(tmp_path / "a.tif", max_pixels=LIMIT) as stack:
+        assert stack.length("T") == len(labels)
+        np.testing.assert_array_equal(stack.plane(time=1), labels[1])
+
+
 @pytest.mark.parametrize("value", [-1, 2**32])
 def test_labels_that_do_not_fit_are_refused(tmp_path: Path, value: int) -> None:
     with pytest.raises(DataError, match="do not fit 32 bits"):

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pandas
 import pytest
 import torch
-from torch import Tensor, distributed, multiprocessing
+from ready_processes import READY
+from torch import Tensor, distributed
 from torch.utils.data import DistributedSampler, TensorDataset
 
 from adapt.losses import LossWeights
@@ -119,7 +120,13 @@ def test_two_processes_equal_one_to_the_last_bit(tmp_path: Path) -> None:
     }
     images = _dealt(3)
     assert images == [[0, 2], [1, 0]]
-    multiprocessing.spawn(_process, args=(deals, images, tmp_path), nprocs=2)
+    both = [READY.Process(target=_process, args=(rank, deals, images, tmp_path)) for rank in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(400)
+        process.kill()
+    assert [process.exitcode for process in both] == [0, 0]
     of_ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
     one = _updated(everything).compute()
     click, box = _validated([0, 1, 2])

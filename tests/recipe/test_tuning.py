@@ -52,7 +52,7 @@ def test_a_mode_is_chosen_with_its_own_keys(
             "tuning: {mode: decoder, rank: 8}\n",
             "tuning.rank = 8\n      unknown key; it is a key of mode: lora, loha, vera;",
         ),
-        ("tuning: {rank: 8}\n", "it is a key of mode: lora, loha, vera; allowed: mode, prompt_encoder"),
+        ("tuning: {rank: 8}\n", "it is a key of mode: lora, loha, vera; allowed: mode, layers, prompt_encoder"),
         ("tuning: {mode: lora, rnk: 8}\n", "unknown key; did you mean rank?"),
         ("tuning: {mode: lora, rank: 0}\n", "tuning.rank = 0"),
         (
@@ -68,6 +68,22 @@ def test_a_mode_is_chosen_with_its_own_keys(
         ("tuning: {mode: lorra}\n", "mode must be one of: decoder, norm, lora"),
         ("tuning: lora\n", "tuning = 'lora'"),
         ("tuning: {mode: lora, targets: [decoder_attention]}\n", "set tuning.decoder to false"),
+        (
+            "tuning: {mode: lora, encoder_bits: 4}\ntrainer: {strategy: fsdp2}\n",
+            "set encoder_bits to null, or strategy",
+        ),
+        ("tuning: {mode: text_token}\ntrainer: {strategy: fsdp2}\n", "cannot go with trainer.strategy fsdp2"),
+        (
+            "tuning: {mode: text_token}\nclips: {length: 2}\nloss: {presence_weight: 1.0}\n",
+            "cannot go with clips.length above 1",
+        ),
+        (
+            "tuning: {mode: text_token, decoder: true}\nsemantic: {classes: [liver]}\n",
+            "cannot go with semantic.classes",
+        ),
+        ("semantic: {classes: [liver]}\ntrainer: {strategy: fsdp2}\n", "fsdp2 is not tested with semantic.classes"),
+        ("trainer: {strategy: fsdp}\n", "allowed: ddp, fsdp2"),
+        ("trainer: {strategy: fsdp2, compile: true}\n", "set compile to false, or strategy"),
     ],
 )
 def test_a_wrong_key_or_value_is_answered_with_what_is_right(tmp_path: Path, text: str, expected: str) -> None:

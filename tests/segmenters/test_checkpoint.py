@@ -8,7 +8,8 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 import torch
-from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # its client, by version
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import SamConfig, SamMaskDecoderConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
@@ -122,7 +123,7 @@ def test_another_architecture_is_named(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps({"model_type": "vit"}), encoding="utf-8")
     message = _refusal(str(folder))
     assert "is a 'vit' model" in message
-    assert "sam" in message
+    assert "sam, sam_hq, sam2, sam2_video, sam3_tracker, sam3_video, edgetam" in message
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '"sam"', '{"model_type": ["sam"]}'])
@@ -202,6 +203,24 @@ def test_an_unreachable_hub_is_told_with_what_to_do() -> None:
     assert "adapt:tiny" in message
 
 
+@pytest.mark.parametrize(
+    ("kind", "remedy"),
+    [
+        (GatedRepoError, "Ask for access on https://huggingface.co/facebook/sam3, then log in: hf auth login"),
+        (RepositoryNotFoundError, "Check the name; if the repository is private, log in: hf auth login"),
+    ],
+)
+def test_a_gated_and_a_missing_repository_have_their_own_remedy(
+    monkeypatch: pytest.MonkeyPatch, kind: type[RepositoryNotFoundError], remedy: str
+) -> None:
+    def download(repo: str, name: str, *, revision: str | None) -> str:
+        raise kind("403 Client Error.", response=httpx.Response(403, request=httpx.Request("GET", "https://hub")))
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    message = _refusal("facebook/sam3")
+    assert remedy in message and "adapt:tiny" in message
+
+
 @pytest.mark.parametrize("revision", [None, "v1"])
 def test_the_hub_is_asked_for_the_revision(monkeypatch: pytest.MonkeyPatch, revision: str | None) -> None:
     asked: list[tuple[str, str, str | None]] = []
@@ -214,3 +233,26 @@ def test_the_hub_is_asked_for_the_revision(monkeypatch: pytest.MonkeyPatch, revi
     with pytest.raises(CheckpointError, match="LocalEntryNotFoundError: no connection"):
         load_segmenter("facebook/sam-vit-base", revision=revision)
     assert asked == [("facebook/sam-vit-base", "config.json", revision)]
+
+
+def test_a_family_whose_packages_are_missing_says_what_to_install(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "config.json").write_text(json.dumps({"model_type": "edgetam_video"}), encoding="utf-8")
+    monkeypatch.setattr("adapt.families.NEEDS", {"EdgeTAM": ("no_such_package", "json")})
+    assert "EdgeTAM needs no_such_package: pip install 'adapt-sam[edgetam]'" in _refusal(str(folder))
+
+
+def test_a_package_that_was_built_for_another_torch_is_named_and_the_torch_that_is_here(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails = "raise RuntimeError('operator torchvision::nms does not exist')"
+    (tmp_path / "package_of_another_torch.py").write_text(fails, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    (folder / "config.json").write_text(json.dumps({"model_type": "edgetam"}), encoding="utf-8")
+    for place in ("adapt.families.NEEDS", "adapt.segmenters.checkpoint.NEEDS"):
+        monkeypatch.setattr(place, {"EdgeTAM": ("package_of_another_torch",)})
+    message = _refusal(str(folder))
+    assert "EdgeTAM needs package_of_another_torch, which is installed and cannot be imported" in message
+    assert "(RuntimeError: operator torchvision::nms does not exist)" in message
+    assert f"built for this torch, {torch.__version__}: install both anew" in message

@@ -14,7 +14,7 @@ from adapt.errors import RecipeError
 from adapt.segmenters import PromptableSegmenter, fold_positions
 from adapt.segmenters.compiled import compile_encoder
 from adapt.segmenters.initial import initialised
-from adapt.segmenters.sam import SamSegmenter
+from adapt.segmenters.sam import sam_segmenter
 from adapt.segmenters.tiny import tiny_config
 
 CPU = torch.device("cpu")
@@ -27,7 +27,7 @@ def small_segmenter() -> PromptableSegmenter:
     vision.image_size, vision.hidden_size, vision.num_attention_heads, vision.window_size = 64, 32, 2, 2
     vision.num_hidden_layers, vision.global_attn_indexes = 1, [0]
     config.prompt_encoder_config.image_size, config.prompt_encoder_config.image_embedding_size = 64, 4
-    segmenter = SamSegmenter(initialised(config, seed=0))
+    segmenter = sam_segmenter(initialised(config, seed=0))
     fold_positions(segmenter.encoder)
     return segmenter
 

@@ -10,15 +10,16 @@ from transformers import SamModel
 from adapt.prompts import PADDING, Prompts, box_prompts, point_prompts
 from adapt.segmenters import ImageFeatures
 from adapt.segmenters.initial import initialised
-from adapt.segmenters.sam import SamSegmenter
+from adapt.segmenters.sam import sam_segmenter
+from adapt.segmenters.segmenter import Segmenter
 from adapt.segmenters.tiny import tiny_config
 
 VALID = torch.ones(2, 3, dtype=torch.bool)
 
 
 @pytest.fixture(scope="module")
-def segmenter() -> SamSegmenter:
-    return SamSegmenter(initialised(tiny_config(), seed=0))
+def segmenter() -> Segmenter:
+    return sam_segmenter(initialised(tiny_config(), seed=0))
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def images() -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def features(segmenter: SamSegmenter, images: Tensor) -> ImageFeatures:
+def features(segmenter: Segmenter, images: Tensor) -> ImageFeatures:
     with torch.no_grad():
         return segmenter.encode(images)
 
@@ -41,7 +42,7 @@ def _boxes() -> Tensor:
     return torch.cat((corners.amin(-2), corners.amax(-2)), dim=-1)
 
 
-def test_the_spec_tells_sizes(segmenter: SamSegmenter, features: ImageFeatures) -> None:
+def test_the_spec_tells_sizes(segmenter: Segmenter, features: ImageFeatures) -> None:
     spec = segmenter.spec
     assert (spec.image_size, spec.mask_size, spec.candidates) == (256, 64, 3)
     assert spec.pixel_mean == (123.675, 116.28, 103.53)  # of ImageNet, on 0..255
@@ -50,9 +51,7 @@ def test_the_spec_tells_sizes(segmenter: SamSegmenter, features: ImageFeatures) 
 
 
 @pytest.mark.parametrize("multimask", [True, False])
-def test_clicks_decode_as_the_stock_model_does(
-    segmenter: SamSegmenter, features: ImageFeatures, multimask: bool
-) -> None:
+def test_clicks_decode_as_the_stock_model_does(segmenter: Segmenter, features: ImageFeatures, multimask: bool) -> None:
     with torch.no_grad():
         ours = segmenter.decode(features, point_prompts(_points(), VALID), multimask=multimask)
         stock = segmenter.model(
@@ -67,9 +66,7 @@ def test_clicks_decode_as_the_stock_model_does(
 
 
 @pytest.mark.parametrize("multimask", [True, False])
-def test_boxes_decode_as_the_stock_model_does(
-    segmenter: SamSegmenter, features: ImageFeatures, multimask: bool
-) -> None:
+def test_boxes_decode_as_the_stock_model_does(segmenter: Segmenter, features: ImageFeatures, multimask: bool) -> None:
     with torch.no_grad():
         ours = segmenter.decode(features, box_prompts(_boxes(), VALID), multimask=multimask)
         stock = segmenter.model(image_embeddings=features.embedding, input_boxes=_boxes(), multimask_output=multimask)
@@ -77,9 +74,7 @@ def test_boxes_decode_as_the_stock_model_does(
     torch.testing.assert_close(ours.iou, stock.iou_scores, rtol=1e-5, atol=1e-5)
 
 
-def test_several_points_an_object_decode_as_the_stock_model_does(
-    segmenter: SamSegmenter, features: ImageFeatures
-) -> None:
+def test_several_points_an_object_decode_as_the_stock_model_does(segmenter: Segmenter, features: ImageFeatures) -> None:
     points = torch.rand(2, 3, 4, 2, generator=torch.Generator().manual_seed(3)) * 255
     labels = torch.tensor([1, 0, 1, PADDING]).expand(2, 3, 4)
     with torch.no_grad():
@@ -89,7 +84,7 @@ def test_several_points_an_object_decode_as_the_stock_model_does(
     torch.testing.assert_close(ours.logits, stock.pred_masks, rtol=1e-5, atol=1e-5)
 
 
-def test_encoding_equals_the_stock_model(segmenter: SamSegmenter, images: Tensor, features: ImageFeatures) -> None:
+def test_encoding_equals_the_stock_model(segmenter: Segmenter, images: Tensor, features: ImageFeatures) -> None:
     torch.testing.assert_close(features.embedding, segmenter.model.get_image_embeddings(images), rtol=0, atol=0)
 
 
@@ -100,7 +95,7 @@ def _count_calls(module: nn.Module, calls: list[int]) -> torch.utils.hooks.Remov
     return module.register_forward_hook(count)
 
 
-def test_the_encoder_runs_once_however_many_objects_are_decoded(segmenter: SamSegmenter, images: Tensor) -> None:
+def test_the_encoder_runs_once_however_many_objects_are_decoded(segmenter: Segmenter, images: Tensor) -> None:
     calls: list[int] = []
     with _count_calls(segmenter.stages[0].modules[0], calls), torch.no_grad():
         features = segmenter.encode(images)
@@ -111,7 +106,7 @@ def test_the_encoder_runs_once_however_many_objects_are_decoded(segmenter: SamSe
     assert calls == [2]
 
 
-def test_padding_objects_are_zero_and_change_nothing(segmenter: SamSegmenter, features: ImageFeatures) -> None:
+def test_padding_objects_are_zero_and_change_nothing(segmenter: Segmenter, features: ImageFeatures) -> None:
     valid = torch.tensor([[True, False, True], [False, True, False]])
     with torch.no_grad():
         some = segmenter.decode(features, box_prompts(_boxes(), valid), multimask=True)
@@ -122,7 +117,7 @@ def test_padding_objects_are_zero_and_change_nothing(segmenter: SamSegmenter, fe
     torch.testing.assert_close(some.iou[valid], every.iou[valid], rtol=1e-5, atol=1e-5)
 
 
-def test_padding_objects_are_not_computed(segmenter: SamSegmenter, features: ImageFeatures) -> None:
+def test_padding_objects_are_not_computed(segmenter: Segmenter, features: ImageFeatures) -> None:
     decoded: list[int] = []
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -134,7 +129,7 @@ def test_padding_objects_are_not_computed(segmenter: SamSegmenter, features: Ima
     assert decoded == [3]
 
 
-def test_each_object_has_its_own_mask_prompt(segmenter: SamSegmenter, features: ImageFeatures) -> None:
+def test_each_object_has_its_own_mask_prompt(segmenter: Segmenter, features: ImageFeatures) -> None:
     generator = torch.Generator().manual_seed(4)
     masks = torch.randn(2, 3, 1, 64, 64, generator=generator)
     changed = masks.clone()
@@ -149,7 +144,7 @@ def test_each_object_has_its_own_mask_prompt(segmenter: SamSegmenter, features: 
     assert differs[1].tolist() == [[False, False, False], [False, False, True]]
 
 
-def test_a_mask_prompt_decodes_as_the_stock_model_does(segmenter: SamSegmenter, features: ImageFeatures) -> None:
+def test_a_mask_prompt_decodes_as_the_stock_model_does(segmenter: Segmenter, features: ImageFeatures) -> None:
     """The stock call takes one mask an image, so it is asked object by object."""
     masks = torch.randn(2, 3, 1, 64, 64, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
@@ -171,13 +166,13 @@ def test_features_are_selected_by_number_or_mask(features: ImageFeatures) -> Non
 
 
 def test_what_is_saved_loads_in_plain_transformers(tmp_path: Path, images: Tensor) -> None:
-    segmenter = SamSegmenter(initialised(tiny_config(), seed=0))
+    segmenter = sam_segmenter(initialised(tiny_config(), seed=0))
     with torch.no_grad():  # weights that no fresh model has
         for _, parameter in segmenter.named_parameters():
             parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(6)), alpha=0.01)
     segmenter.save(tmp_path)
     assert {"config.json", "model.safetensors"} <= {file.name for file in tmp_path.iterdir()}
-    loaded = SamSegmenter(SamModel.from_pretrained(tmp_path).eval())
+    loaded = sam_segmenter(SamModel.from_pretrained(tmp_path).eval())
     with torch.no_grad():
         ours, theirs = (
             each.decode(each.encode(images), box_prompts(_boxes(), VALID), multimask=True)
@@ -190,7 +185,7 @@ def test_what_is_saved_loads_in_plain_transformers(tmp_path: Path, images: Tenso
 
 def test_gradients_reach_the_encoder(images: Tensor) -> None:
     """The stock `get_image_embeddings` stops them, which would make tuning an encoder a silent failure."""
-    segmenter = SamSegmenter(initialised(tiny_config(), seed=0))
+    segmenter = sam_segmenter(initialised(tiny_config(), seed=0))
     predictions = segmenter.decode(segmenter.encode(images), point_prompts(_points(), VALID), multimask=True)
     predictions.logits.square().mean().backward()
     gradients = [parameter.grad for parameter in segmenter.encoder.parameters()]

@@ -9,7 +9,7 @@ from transformers import SamModel
 
 from adapt.errors import CheckpointError
 from adapt.segmenters import load_segmenter
-from adapt.segmenters.sam import SamSegmenter
+from adapt.segmenters.segmenter import Segmenter
 from adapt.segmenters.tiny import FILES, FOLDER, tiny_config, tiny_folder
 
 
@@ -22,7 +22,7 @@ def test_it_reads_256_pixels_with_at_most_5_million_parameters_in_12_megabytes()
 
 def test_it_is_loaded_by_name_in_eval_mode_and_float32() -> None:
     segmenter = load_segmenter("adapt:tiny")
-    assert isinstance(segmenter, SamSegmenter)
+    assert isinstance(segmenter, Segmenter)
     assert not segmenter.model.training
     assert {parameter.dtype for parameter in segmenter.parameters()} == {torch.float32}
 

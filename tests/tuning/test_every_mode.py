@@ -26,7 +26,7 @@ from adapt.recipe import (
     VeraTuning,
 )
 from adapt.segmenters import PromptableSegmenter, freeze_boundary, load_segmenter
-from adapt.task import reaching_all_prompts
+from adapt.task import reaching_all
 from adapt.tuning import (
     base_weights,
     choose,
@@ -153,7 +153,7 @@ def test_every_parameter_that_trains_gets_a_gradient_whatever_is_prompted(
 ) -> None:
     """Else training on several devices would wait for it."""
     segmenter = tuned(EVERY[mode])
-    reaching_all_prompts(loss(segmenter, images, prompts), segmenter).backward()
+    reaching_all(loss(segmenter, images, prompts), segmenter).backward()
     parameters = dict(segmenter.named_parameters())
     assert [name for name in trainable_names(segmenter) if parameters[name].grad is None] == []
 

@@ -28,6 +28,8 @@ class FolderData(Settings):
     label_folder: str = Field(
         "labels", description="Below root: single-channel label maps, or folders of masks, of the same names."
     )
+    image_suffix: str = Field("", description="What names of images end in, before the format: _img, for example.")
+    label_suffix: str = Field("", description="What names of labels end in, before the format: _mask, for example.")
     label_kind: Literal["instances", "classes", "masks"] = Field(
         "instances",
         description="instances: each value is one object; classes: each value is a class, see labels; masks: each "

@@ -57,10 +57,16 @@ class MedicalData(Settings):
 
     kind: Literal["medical"]
     root: str = Field(min_length=1, description="Folder that holds the images and labels; adapt:ct_phantom generates.")
-    image_folder: str = Field("images", description="Below root: NIfTI, NRRD or MHA, or one DICOM series a folder.")
+    image_folder: str = Field(
+        "images",
+        description="Below root: NIfTI, NRRD or MHA, or one DICOM series a folder; or a folder with these for each "
+        "patient, which then is the group.",
+    )
     label_folder: str = Field(
         "labels", description="Below root: labels of the same names: NIfTI, NRRD, MHA or DICOM SEG."
     )
+    image_suffix: str = Field("", description="What names of images end in, before the format: _t1, for example.")
+    label_suffix: str = Field("", description="What names of labels end in, before the format: _seg, for example.")
     channel: int | None = Field(None, ge=0, description="Of image files with several volumes (4D): which, from 0.")
     labels: Annotated[dict[str, LabelValue], AfterValidator(values_differ)] = Field(
         min_length=1,

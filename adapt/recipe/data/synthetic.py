@@ -12,7 +12,7 @@ class SyntheticData(Settings):
     """Procedural images with exact masks: things, cells, roofs and organs, as many as are asked for."""
 
     kind: Literal["synthetic"]
-    root: Literal["adapt:synthetic"] = "adapt:synthetic"
+    root: Literal["adapt:synthetic"] = Field("adapt:synthetic", description="Nothing is read from a folder.")
     images: int = Field(2048, ge=3, description="Training, validation and test images together; each is a group.")
     side: int = Field(256, ge=64, le=1024, description="Of an image, pixels.")
     smallest: Share = Field(0.001, description="Objects that show less than this share of the image are left out.")

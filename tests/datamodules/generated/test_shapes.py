@@ -7,6 +7,7 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pytest
+from small_evaluation import SMALL_EVALUATION
 
 from adapt.cli import main
 from adapt.datamodules import Source
@@ -114,8 +115,8 @@ def test_each_general_recipe_fits_from_one_command(
 ) -> None:
 
     places = [f"data.root=adapt:{root}", f"cache={tmp_path}/cache", f"output={tmp_path}/runs"]
-    short = ["trainer.epochs=1", "trainer.min_steps=0", "evaluation.bootstrap_samples=200"]
-    assert main(["fit", "--recipe", recipe, *places, *short, "evaluation.gallery=2"]) == 0
+    short = ["trainer.epochs=1", "trainer.min_steps=0", "evaluation.gallery=2", *SMALL_EVALUATION]
+    assert main(["fit", "--recipe", recipe, *places, *short]) == 0
     (folder,) = (tmp_path / "runs" / recipe).iterdir()
     found = json.loads((folder / "results.json").read_bytes())["protocols"]["box"]["base"]["categories"]
     assert set(found) == categories

@@ -1,0 +1,73 @@
+"""A pushed model, loaded back from the Hub as anybody would load it, and compared with what was pushed."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+
+from adapt.errors import HubError
+from adapt.hub.repository import told
+from adapt.hub.retry import retried
+from adapt.hub.stock import STOCK
+from adapt.segmenters.quiet import quiet_transformers
+
+
+def check_loaded(
+    repo: str,
+    commit: str,
+    folder: Path,
+    *,
+    family: str,
+    base: tuple[str, str | None] | None,
+    image_size: int,
+    tell: Callable[[str], None],
+) -> None:
+    """Compare the answers to a fixed prompt, bit by bit.
+
+    Args:
+        repo: owner/name.
+        commit: that was made.
+        folder: what was pushed.
+        family: of `adapt.families`.
+        base: Hub id and commit of the model that a pushed adapter stands on; None for a merged model.
+        image_size: side of the model's input, pixels.
+        tell: gets a line for each download that is tried again.
+
+    Raises:
+        HubError: it cannot be loaded, or answers otherwise.
+    """
+    with told(repo, doing=f"commit {commit} is there, but was not checked"), quiet_transformers():
+        load = partial(load_plain, family=family, base=base)
+        pushed = retried(lambda: load(repo, commit), what=f"load {repo} back", tell=tell)
+        local = load(str(folder), None)
+    one, other = answers(pushed, image_size), answers(local, image_size)
+    if not all(torch.equal(a, b) for a, b in zip(one, other, strict=True)):
+        raise HubError(
+            f"{repo} at commit {commit} does not answer as what was pushed; remove that commit, and push again"
+        )
+
+
+def load_plain(place: str, commit: str | None, *, family: str, base: tuple[str, str | None] | None) -> nn.Module:
+    """A model, or an adapter on its base, by transformers and peft alone."""
+    options = {"revision": commit or "main", "dtype": torch.float32, "use_safetensors": True}
+    stock = STOCK[family].model
+    if base is None:
+        model: nn.Module = stock.from_pretrained(place, **options).eval()
+        return model
+    name, base_commit = base
+    under = stock.from_pretrained(name, **{**options, "revision": base_commit or "main"})
+    return PeftModel.from_pretrained(under, place, revision=commit).eval()
+
+
+@torch.no_grad()
+def answers(model: nn.Module, image_size: int) -> tuple[Tensor, Tensor]:
+    """Masks and predicted IoUs for a click and for a box, in an image of noise that is always the same."""
+    image = torch.randn(1, 3, image_size, image_size, generator=torch.Generator().manual_seed(0))
+    third = image_size / 3
+    click = model(pixel_values=image, input_points=torch.tensor([[[[third, third]]]]))
+    box = model(pixel_values=image, input_boxes=torch.tensor([[[third, third, 2 * third, 2 * third]]]))
+    masks = torch.cat([found.pred_masks.flatten() for found in (click, box)])
+    return masks, torch.cat([found.iou_scores.flatten() for found in (click, box)])

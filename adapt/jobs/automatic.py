@@ -1,0 +1,128 @@
+"""Automatic masks as `generate` makes them and as `evaluate` scores them: compared, and their thresholds fitted."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from adapt.datamodules import Store
+from adapt.errors import RunError
+from adapt.evaluate import (
+    Automatic,
+    AutomaticScore,
+    EncodedSample,
+    encode_sample,
+    mask_ious,
+    score_automatic,
+    summarise_automatic,
+)
+from adapt.files import write_text
+from adapt.generate import Candidates, Fitted, best_thresholds, generate, label_map, unfiltered, visible_parts
+from adapt.recipe import GenerateSettings, Recipe, as_yaml, load_recipe
+from adapt.runs import RECIPE, THRESHOLDS
+from adapt.samples import Sample
+from adapt.segmenters import PromptableSegmenter
+
+
+def evaluation_grid(recipe: Recipe) -> GenerateSettings:
+    """How masks are generated for the comparison: as the recipe says, with its coarser grid."""
+    settings, per_side = recipe.generate, recipe.evaluation.automatic.points_per_side
+    least = settings.crop_points_downscale**settings.crop_layers
+    return settings.model_copy(update={"points_per_side": max(per_side, least)})
+
+
+def automatic_images(count: int, recipe: Recipe) -> frozenset[int]:
+    """Places of the test images, of `count`, whose automatic masks are compared."""
+    order = np.random.default_rng(recipe.seed).permutation(count)
+    return frozenset(order[: recipe.evaluation.automatic.images].tolist())
+
+
+def automatic_scores(
+    encoded: EncodedSample, models: Mapping[str, PromptableSegmenter], settings: GenerateSettings
+) -> list[AutomaticScore]:
+    """Scores of the automatic masks of an image by each model; the encoder is run for crops only."""
+    scores = []
+    for name, model in models.items():
+        image = encoded.sample.image
+        made = generate(model, image, settings, features=encoded.features[name])
+        labels = label_map(made.masks, image.shape[:2], first=settings.overlap, least_visible=settings.least_visible)
+        scores.append(
+            score_automatic(
+                name,
+                encoded.sample,
+                [mask.rle["counts"] for mask in made.masks],
+                instances=visible_parts(labels, made.masks),
+                best_predicted_iou=made.funnel.best_predicted_iou,
+                best_stability=made.funnel.best_stability,
+            )
+        )
+    return scores
+
+
+def automatic_of(scores: Sequence[AutomaticScore], recipe: Recipe) -> Automatic | None:
+    """Figures of the models `base` and `tuned`; None if no image was looked at."""
+    return summarise_automatic(
+        scores,
+        predicted_iou=recipe.generate.predicted_iou,
+        stability=recipe.generate.stability,
+        bootstrap_samples=recipe.evaluation.bootstrap_samples,
+        seed=recipe.seed,
+    )
+
+
+def fit_thresholds(
+    recipe: Recipe, samples: Iterable[Sample], segmenter: PromptableSegmenter, *, device: torch.device
+) -> Fitted:
+    """Thresholds of generation that suit a segmenter on samples.
+
+    Args:
+        recipe: its `generate` section says how masks are made.
+        samples: of the validation split, one at least.
+        segmenter: on `device`, in eval mode.
+        device: where it is.
+    """
+    settings = unfiltered(evaluation_grid(recipe))
+    images = []
+    for sample in samples:
+        made = generate(segmenter, sample.image, settings, features=encode_sample(sample, segmenter, device)).masks
+        images.append(Candidates(made, mask_ious(sample.masks, [mask.rle["counts"] for mask in made])))
+    return best_thresholds(images, recipe.generate)
+
+
+def fit_run(
+    recipe: Recipe,
+    run_folder: Path,
+    store: Store,
+    segmenter: PromptableSegmenter,
+    *,
+    groups: Sequence[str],
+    device: torch.device,
+) -> Fitted:
+    """Fit thresholds on the validation split of a run, and write them into its recipe; `thresholds.json` says how.
+
+    Args:
+        recipe: of the run.
+        run_folder: of the run.
+        store: of the data that it was trained on.
+        segmenter: tuned.
+        groups: of the run's validation split.
+        device: where to compute.
+
+    Raises:
+        RunError: the run has no validation split, or the data are others.
+    """
+    rows = [row for row, group in enumerate(store.groups) if group in groups]
+    if not rows:
+        raise RunError(
+            f"{run_folder}: thresholds are fitted on the validation split, of which "
+            f"{'there is none; fit with split.validation above 0' if not groups else 'nothing is in these data'}"
+        )
+    order = np.random.default_rng(recipe.seed).permutation(len(rows))[: recipe.evaluation.automatic.validation_images]
+    segmenter.to(device).eval()
+    fitted = fit_thresholds(recipe, (store.sample(rows[place]) for place in sorted(order)), segmenter, device=device)
+    write_text(run_folder / THRESHOLDS, json.dumps(fitted.as_dict(), indent=2) + "\n")
+    saved = load_recipe(run_folder / RECIPE)
+    write_text(run_folder / RECIPE, as_yaml(saved.model_copy(update={"generate": fitted.apply(saved.generate)})))
+    return fitted

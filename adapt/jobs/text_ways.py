@@ -1,0 +1,134 @@
+"""All ways in which test images are asked by text: through a detector's boxes, as a run has learnt it, or by SAM 3."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from adapt.concepts import words_for
+from adapt.datamodules import Store
+from adapt.evaluate import TextFigures, text_figures
+from adapt.formats import encode_masks
+from adapt.jobs.text_doors import BoxDoor, MaskDoor, box_door, concept_door, token_door
+from adapt.jobs.tuned import phrase_reader
+from adapt.metrics import PredictedMasks, TrueMasks
+from adapt.predict.asking import ask, encode
+from adapt.predict.opened import whole_image
+from adapt.predict.prompted import PromptedObject
+from adapt.predict.text_boxes import boxes_in
+from adapt.prompts import tight_boxes
+from adapt.recipe import Recipe, TextTokenTuning
+from adapt.samples import Sample
+from adapt.segmenters import PromptableSegmenter
+
+TEXT, TRUE_BOX = "text", "true box"
+UNTOUCHED, TUNED = "untouched", "tuned"
+
+
+def asked_by_text(ways: "Ways", store: Store, rows: Sequence[int], *, console: Console) -> list[TextFigures]:
+    """Figures of each way, over some rows of a store."""
+    truth: list[TrueMasks] = []
+    answered: dict[tuple[str, str], list[PredictedMasks]] = {}
+    for row in track(rows, "asking by text", console=console, transient=True, disable=not console.is_terminal):
+        sample = store.sample(row)
+        height, width = sample.image.shape[:2]
+        truth.append(TrueMasks(height, width, encode_masks(sample.masks), sample.categories))
+        for key, masks in ways.answers(sample):
+            answered.setdefault(key, []).append(masks)
+    return text_figures(answered, truth)
+
+
+class Ways:
+    """All ways in which an image is asked: by text and by the true boxes, of each model.
+
+    A run that has learnt to read texts is asked so; else a detector finds the boxes of a text, once for all models.
+    Models of concepts are asked by text alone, and each image for the categories of all images.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        models: Mapping[str, PromptableSegmenter],
+        *,
+        device: torch.device,
+        learnt: bool,
+        categories: Sequence[str],
+    ) -> None:
+        """Load what reads the texts.
+
+        Args:
+            recipe: of the run, or any.
+            models: by their names, on their device, in eval mode.
+            device: where they are.
+            learnt: whether there is a model `tuned`, as the recipe has tuned it.
+            categories: of all images that will be asked.
+        """
+        self._phrases = recipe.text.phrases
+        self._device, self._everything = device, tuple(categories) if recipe.concepts.learn else None
+        self._prompted = {} if recipe.concepts.learn else models
+        self._boxes: BoxDoor | None = None
+        self._masks: dict[str, MaskDoor] = {}
+        if recipe.concepts.learn:
+            reader = phrase_reader(recipe, None)
+            self._masks = {
+                title: cache(concept_door(model, reader, recipe.text, version=title)) for title, model in models.items()
+            }
+        elif learnt and isinstance(recipe.tuning, TextTokenTuning):
+            self._masks = {TUNED: cache(token_door(models[TUNED], recipe.tuning, device=device))}
+        else:
+            self._boxes = cache(box_door(recipe.text, device=device))
+
+    def answers(self, sample: Sample) -> Iterator[tuple[tuple[str, str], PredictedMasks]]:
+        """Name of each model and of what it was prompted by, and its masks."""
+        asked = sorted(set(sample.categories)) if self._everything is None else self._everything
+        words = dict(zip(words_for(asked, self._phrases), asked, strict=True))
+        prompts = {TRUE_BOX: true_boxes(sample)}
+        if self._boxes is not None:
+            found = boxes_in(whole_image(sample.image), self._boxes(tuple(words)))
+            prompts = {TEXT: [replace(one, category=words[one.category]) for one in found], **prompts}
+        for title, door in self._masks.items():
+            masks = door(tuple(words)).find(sample.image)
+            yield (
+                (title, TEXT),
+                PredictedMasks(
+                    [encode_masks(one.mask[None])[0] for one in masks],
+                    [words[one.phrase] for one in masks],
+                    [one.score for one in masks],
+                ),
+            )
+        yield from answers_to(sample, self._prompted, prompts, device=self._device)
+
+
+def true_boxes(sample: Sample) -> list[PromptedObject]:
+    """The tight box of each object of a sample."""
+    boxes = tight_boxes(torch.from_numpy(sample.masks)).tolist()
+    return [
+        PromptedObject(box=(x0, y0, x1, y1), category=category)
+        for (x0, y0, x1, y1), category in zip(boxes, sample.categories, strict=True)
+    ]
+
+
+def answers_to(
+    sample: Sample,
+    models: Mapping[str, PromptableSegmenter],
+    prompts: Mapping[str, Sequence[PromptedObject]],
+    *,
+    device: torch.device,
+) -> Iterator[tuple[tuple[str, str], PredictedMasks]]:
+    """Name of each model and of each kind of prompts, and the masks; an image is encoded once a model.
+
+    The score of a mask is the detector's, or else the predicted IoU.
+    """
+    height, width = sample.image.shape[:2]
+    for title, model in models.items():
+        features = encode(model, sample.image, device)
+        for kind, wanted in prompts.items():
+            answers = dict(ask(model, features, wanted, height=height, width=width))
+            masks = [encode_masks(answers[place].mask[None])[0] for place in range(len(wanted))]
+            scores = [
+                answers[place].predicted_iou if one.score is None else one.score for place, one in enumerate(wanted)
+            ]
+            yield (title, kind), PredictedMasks(masks, [one.category for one in wanted], scores)

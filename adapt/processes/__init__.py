@@ -1,0 +1,1 @@
+"""Processes of the operating system: several that train together, and signals that end one."""
