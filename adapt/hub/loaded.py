@@ -1,18 +1,21 @@
 """A pushed model, loaded back from the Hub as anybody would load it, and compared with what was pushed."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
+from transformers import CLIPTokenizer, PreTrainedModel
 
 from adapt.errors import HubError
+from adapt.hub.facts import Asked
 from adapt.hub.repository import told
 from adapt.hub.retry import retried
 from adapt.hub.stock import STOCK
 from adapt.segmenters.quiet import quiet_transformers
+
+PHRASE = "a cell"
 
 
 def check_loaded(
@@ -20,18 +23,20 @@ def check_loaded(
     commit: str,
     folder: Path,
     *,
+    asked: Asked,
     family: str,
     base: tuple[str, str | None] | None,
     image_size: int,
     tell: Callable[[str], None],
 ) -> None:
-    """Compare the answers to a fixed prompt, bit by bit.
+    """Compare the answers to a fixed question, bit by bit.
 
     Args:
         repo: owner/name.
         commit: that was made.
         folder: what was pushed.
-        family: of `adapt.families`.
+        asked: how the model is asked.
+        family: of `STOCK`.
         base: Hub id and commit of the model that a pushed adapter stands on; None for a merged model.
         image_size: side of the model's input, pixels.
         tell: gets a line for each download that is tried again.
@@ -39,11 +44,18 @@ def check_loaded(
     Raises:
         HubError: it cannot be loaded, or answers otherwise.
     """
+
+    def answered(place: str, revision: str | None) -> tuple[Tensor, ...]:
+        model = load_plain(place, revision, family=family, base=base)
+        if asked == "prompts":
+            return answers(model, image_size)
+        if asked == "classes":
+            return maps_of_classes(model, image_size)
+        return answers_to_phrase(model, CLIPTokenizer.from_pretrained(place, revision=revision or "main"), image_size)
+
     with told(repo, doing=f"commit {commit} is there, but was not checked"), quiet_transformers():
-        load = partial(load_plain, family=family, base=base)
-        pushed = retried(lambda: load(repo, commit), what=f"load {repo} back", tell=tell)
-        local = load(str(folder), None)
-    one, other = answers(pushed, image_size), answers(local, image_size)
+        one = retried(lambda: answered(repo, commit), what=f"load {repo} back", tell=tell)
+        other = answered(str(folder), None)
     if not all(torch.equal(a, b) for a, b in zip(one, other, strict=True)):
         raise HubError(
             f"{repo} at commit {commit} does not answer as what was pushed; remove that commit, and push again"
@@ -65,9 +77,29 @@ def load_plain(place: str, commit: str | None, *, family: str, base: tuple[str, 
 @torch.no_grad()
 def answers(model: nn.Module, image_size: int) -> tuple[Tensor, Tensor]:
     """Masks and predicted IoUs for a click and for a box, in an image of noise that is always the same."""
-    image = torch.randn(1, 3, image_size, image_size, generator=torch.Generator().manual_seed(0))
+    image = _noise(image_size)
     third = image_size / 3
     click = model(pixel_values=image, input_points=torch.tensor([[[[third, third]]]]))
     box = model(pixel_values=image, input_boxes=torch.tensor([[[third, third, 2 * third, 2 * third]]]))
     masks = torch.cat([found.pred_masks.flatten() for found in (click, box)])
     return masks, torch.cat([found.iou_scores.flatten() for found in (click, box)])
+
+
+@torch.no_grad()
+def maps_of_classes(model: nn.Module, image_size: int) -> tuple[Tensor, ...]:
+    """Logits of the background and each class in that image."""
+    return (model(pixel_values=_noise(image_size)).pred_masks,)
+
+
+@torch.no_grad()
+def answers_to_phrase(model: nn.Module, tokenizer: CLIPTokenizer, image_size: int) -> tuple[Tensor, ...]:
+    """Scores, boxes and masks of a phrase in that image."""
+    assert isinstance(model, PreTrainedModel | PeftModel)
+    longest = model.config.text_config.max_position_embeddings
+    read = tokenizer(PHRASE, padding="max_length", max_length=longest, truncation=True, return_tensors="pt")
+    found = model(pixel_values=_noise(image_size), **read)
+    return found.pred_logits, found.presence_logits, found.pred_boxes, found.pred_masks
+
+
+def _noise(image_size: int) -> Tensor:
+    return torch.randn(1, 3, image_size, image_size, generator=torch.Generator().manual_seed(0))

@@ -3,14 +3,15 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from adapt.errors import HubError
 from adapt.families import OWN_FAMILIES
-from adapt.hub.card import CardFacts, card_text
+from adapt.hub.card import card_text
+from adapt.hub.facts import CardFacts
 from adapt.hub.processor import write_processor
 from adapt.hub.stock import STOCK
 from adapt.recipe import (
@@ -23,13 +24,15 @@ from adapt.recipe import (
     TuningSettings,
     as_yaml,
 )
-from adapt.segmenters import PromptableSegmenter
+from adapt.segmenters import SegmenterSpec
 
 CARD, RECIPE, RESULTS, MARKER, PICTURES = "README.md", "recipe.yaml", "results.json", "adapt.json", "pictures"
 MODEL_FILES = ("config.json", "model.safetensors")
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "adapter.json")
 PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
-OURS = frozenset((CARD, RECIPE, RESULTS, MARKER, *MODEL_FILES, *ADAPTER_FILES, *PROCESSOR_FILES))
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+"""Beside a model that is asked by phrases."""
+OURS = frozenset((CARD, RECIPE, RESULTS, MARKER, *MODEL_FILES, *ADAPTER_FILES, *PROCESSOR_FILES, *TOKENIZER_FILES))
 """Every file that a push may write, but for pictures."""
 
 
@@ -51,7 +54,9 @@ class Identity:
         return f"the {self.kind} of recipe {self.recipe} (base {self.base})"
 
 
-def check_adapter(tuning: TuningSettings, base: str | None, *, resized: bool, memory: bool = False) -> None:
+def check_adapter(
+    tuning: TuningSettings, base: str | None, *, resized: bool, memory: bool = False, classes: bool = False
+) -> None:
     """Fail early if plain peft could not put this adapter on a model of the Hub.
 
     Args:
@@ -59,6 +64,7 @@ def check_adapter(tuning: TuningSettings, base: str | None, *, resized: bool, me
         base: Hub id of the model that it stands on; None if its weights are on no Hub.
         resized: whether the base was used at an input size that is not its own.
         memory: whether the memory of a video model has trained beside it.
+        classes: whether the model has classes, whose tokens the base has not.
 
     Raises:
         HubError: it could not; says what to push instead.
@@ -76,6 +82,8 @@ def check_adapter(tuning: TuningSettings, base: str | None, *, resized: bool, me
         raise HubError(f"plain peft cannot run what tuning.mode {tuning.mode} has put into this model; {instead}")
     if memory:
         raise HubError(f"the memory has trained beside the adapter, and plain peft reads none; {instead}")
+    if classes:
+        raise HubError(f"the base model has no tokens for the classes, without which plain peft reads none; {instead}")
     if base is None:
         raise HubError(f"an adapter needs its base model, and this one's is not on the Hub; {instead}")
     if resized:
@@ -98,8 +106,8 @@ def write_package(
     *,
     facts: CardFacts,
     identity: Identity,
-    segmenter: PromptableSegmenter,
-    adapter: Path | None,
+    spec: SegmenterSpec,
+    save: Callable[[Path], None],
     pictures: Sequence[Path],
 ) -> None:
     """Fill an empty folder with all that is pushed.
@@ -108,17 +116,13 @@ def write_package(
         folder: empty.
         facts: of the card.
         identity: see there.
-        segmenter: stock, or merged; with `adapter`, the base.
-        adapter: folder of the adapter that is pushed instead of a model.
+        spec: of the model.
+        save: puts it there, or the adapter, with its tokenizer if it is asked by phrases.
         pictures: go to the `facts.pictures` of the same place.
     """
-    if adapter is None:
-        segmenter.save(folder)
-    else:
-        for name in ADAPTER_FILES:
-            shutil.copyfile(adapter / name, folder / name)
-    if segmenter.family not in OWN_FAMILIES:
-        write_processor(segmenter.spec, segmenter.family, folder)
+    save(folder)
+    if facts.family not in OWN_FAMILIES:
+        write_processor(spec, facts.family, folder)
     for source, name in zip(pictures, facts.pictures, strict=True):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(source, folder / name)

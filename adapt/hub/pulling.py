@@ -15,7 +15,7 @@ from huggingface_hub import HfApi
 
 from adapt.errors import HubError
 from adapt.files import write_text
-from adapt.hub.package import MARKER, MODEL_FILES, RECIPE, recipe_text
+from adapt.hub.package import MARKER, MODEL_FILES, RECIPE, TOKENIZER_FILES, recipe_text
 from adapt.hub.portable import portable_recipe
 from adapt.hub.repository import told
 from adapt.hub.retry import retried
@@ -23,7 +23,9 @@ from adapt.recipe import Recipe, load_recipe
 from adapt.runs import write_folder
 
 MAX_TEXT_BYTES = 1_000_000
-"""Of each file but the weights."""
+"""Of each file but the weights and a tokenizer."""
+MAX_TOKENIZER_BYTES = 10_000_000
+"""That of CLIP, which SAM 3 reads phrases with, has 3.6 million."""
 MODEL = "model"
 
 
@@ -106,7 +108,7 @@ def write_start(pulled: Pulled, folder: Path, *, tell: Callable[[str], None]) ->
 
     def fill(place: Path) -> None:
         (place / MODEL).mkdir()
-        for name in MODEL_FILES:
+        for name in (*MODEL_FILES, *(TOKENIZER_FILES if recipe.concepts.learn else ())):
             source = _fetch(pulled.repo, name, pulled.commit, tell=tell)
             with source.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != sums.get(name):
@@ -137,8 +139,9 @@ def _fetch(repo: str, name: str, commit: str, *, tell: Callable[[str], None]) ->
             (entry,) = retried(
                 lambda: api.get_paths_info(repo, [name], revision=commit), what=f"look at {repo}", tell=tell
             )
-            if getattr(entry, "size", MAX_TEXT_BYTES + 1) > MAX_TEXT_BYTES:
-                raise HubError(f"{repo}: {name} is larger than {MAX_TEXT_BYTES:,} bytes, so it is no {name} of adapt")
+            most = MAX_TOKENIZER_BYTES if name in TOKENIZER_FILES else MAX_TEXT_BYTES
+            if getattr(entry, "size", most + 1) > most:
+                raise HubError(f"{repo}: {name} is larger than {most:,} bytes, so it is no {name} of adapt")
         return Path(retried(lambda: api.hf_hub_download(repo, name, revision=commit), what=f"fetch {name}", tell=tell))
 
 

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from adapt.families import NEEDS, OWN_FAMILIES
 from adapt.segmenters.checkpoint import BY_NAME
+from adapt.segmenters.sam3_concepts import FAMILY as DETECTOR
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,13 @@ STOCK = {
         NEEDS["EdgeTAM"],
         no_adapter="EdgeTamModel of transformers 5.23 does not say what reads its input, which peft asks for",
     ),
+    DETECTOR.name: Stock(DETECTOR.model, "Sam3Processor", "Sam3ImageProcessorFast", ("torchvision",)),
     **{
         family: Stock(
             BY_NAME[family].model,
-            needs=("adapt-sam",),
             no_adapter=f"plain transformers has no class for {family}, so that peft could not put an adapter on it",
         )
         for family in OWN_FAMILIES
     },
 }
-"""By the names of `adapt.families`."""
+"""By the names of `adapt.families`, and of the half of SAM 3 that is asked by phrases."""

@@ -120,8 +120,7 @@ def fit(recipe: Recipe, *, name: str, auto_batch: bool, run_folder: Path | Liter
                     training=training,
                     console=console,
                 )
-                return folder
-            if recipe.concepts.learn:
+            elif recipe.concepts.learn:
                 evaluate_concepts(
                     recipe,
                     name,
@@ -133,20 +132,20 @@ def fit(recipe: Recipe, *, name: str, auto_batch: bool, run_folder: Path | Liter
                     training=training,
                     console=console,
                 )
-                return folder
-            results = compare(
-                recipe,
-                name,
-                data,
-                {"base": made.base, "tuned": segmenter},
-                folder=folder,
-                device=device,
-                lines=lines,
-                general=made.general,
-                training=training,
-                console=console,
-            )
-            track_outcome(recipe, results, name=name, folder=folder, console=console)
+            else:
+                results = compare(
+                    recipe,
+                    name,
+                    data,
+                    {"base": made.base, "tuned": segmenter},
+                    folder=folder,
+                    device=device,
+                    lines=lines,
+                    general=made.general,
+                    training=training,
+                    console=console,
+                )
+                track_outcome(recipe, results, name=name, folder=folder, console=console)
             if made.embeddings is not None:
                 console.print(
                     f"clicks and boxes have not changed; how well texts find: adapt evaluate {folder} --text",

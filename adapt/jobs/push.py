@@ -1,8 +1,9 @@
 """From a finished run to a repository of the Hub."""
 
 import json
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from rich.console import Console
 from adapt import __version__
 from adapt.errors import AdaptError, HubError, RunError
 from adapt.hub import (
+    ADAPTER_FILES,
     PICTURES,
+    Asked,
     CardFacts,
     Identity,
+    asked,
     check_adapter,
     check_content,
     check_loaded,
@@ -29,13 +33,16 @@ from adapt.hub import (
     portable_results,
     write_package,
 )
-from adapt.jobs.tuned import check_prompted, load_tuned
+from adapt.jobs.tuned import load_tuned, phrase_reader
 from adapt.recipe import HubSettings, Recipe, load_recipe
 from adapt.runs import ADAPTER, GALLERY, MODEL, RECIPE, REPORT, check_writable, write_folder
-from adapt.segmenters import PromptableSegmenter, load_segmenter
+from adapt.segmenters import PromptableSegmenter, SegmenterSpec, load_segmenter
+from adapt.text import load_concepts
 from adapt.tuning import merge
 
 RESULTS = "results.json"
+FIGURES: Mapping[Asked, str] = {"prompts": "protocols", "classes": "semantic", "phrases": "text"}
+"""Where `RESULTS` has the figures of models that are asked in one way."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,15 +52,15 @@ class Ready:
     Attributes:
         facts: of the card.
         identity: of what the repository will hold.
-        segmenter: merged; the base for an adapter.
-        adapter: folder of what is pushed instead.
+        spec: of the model.
+        save: puts the model, or the adapter, into a folder.
         pictures: of the run, that the card shows.
     """
 
     facts: CardFacts
     identity: Identity
-    segmenter: PromptableSegmenter
-    adapter: Path | None
+    spec: SegmenterSpec
+    save: Callable[[Path], None]
     pictures: list[Path]
 
     def write(self, folder: Path) -> None:
@@ -62,8 +69,8 @@ class Ready:
             folder,
             facts=self.facts,
             identity=self.identity,
-            segmenter=self.segmenter,
-            adapter=self.adapter,
+            spec=self.spec,
+            save=self.save,
             pictures=self.pictures,
         )
 
@@ -79,7 +86,6 @@ def check_pushable(run_folder: Path) -> None:
             f"{run_folder} has not finished: it has no {REPORT}, so nobody knows how good its model is; go on with "
             f"it: adapt fit --resume {run_folder}"
         )
-    check_prompted(load_recipe(run_folder / RECIPE), "push")
     if not (run_folder / MODEL).is_dir() and not (run_folder / ADAPTER).is_dir():
         raise RunError(
             f"{run_folder} has finished, but its best checkpoint is not there: it has neither {MODEL}/ nor {ADAPTER}/; "
@@ -102,7 +108,7 @@ def make_ready(run_folder: Path, settings: HubSettings, *, repo: str) -> Ready:
     """
     check_pushable(run_folder)
     recipe = load_recipe(run_folder / RECIPE).model_copy(update={"hub": settings})
-    results = _read_results(run_folder)
+    results = _read_results(run_folder, asked(recipe))
     segmenter = _model(recipe, run_folder, adapter_only=settings.adapter_only)
     portable, left_out = portable_recipe(recipe)
     pictures = _pictures(run_folder, settings.pictures)
@@ -122,8 +128,18 @@ def make_ready(run_folder: Path, settings: HubSettings, *, repo: str) -> Ready:
     )
     kind = "adapter" if settings.adapter_only else "model"
     identity = Identity(recipe=name, base=portable.model.checkpoint, kind=kind)
-    adapter = run_folder / ADAPTER if settings.adapter_only else None
-    return Ready(facts, identity, segmenter, adapter, pictures)
+    reader = phrase_reader(recipe, run_folder) if recipe.concepts.learn else None
+
+    def save(folder: Path) -> None:
+        if settings.adapter_only:
+            for file in ADAPTER_FILES:
+                shutil.copyfile(run_folder / ADAPTER / file, folder / file)
+        else:
+            segmenter.save(folder)
+        if reader is not None:
+            reader.save(folder)
+
+    return Ready(facts, identity, segmenter.spec, save, pictures)
 
 
 def push(run_folder: Path, settings: HubSettings, *, repo: str, replace: bool, console: Console) -> None:
@@ -161,8 +177,16 @@ def push(run_folder: Path, settings: HubSettings, *, repo: str, replace: bool, c
             tell=tell,
         )
         base = (ready.facts.recipe.model.checkpoint, ready.facts.base_commit) if settings.adapter_only else None
-        size = ready.segmenter.spec.image_size
-        check_loaded(repo, made, folder, family=ready.facts.family, base=base, image_size=size, tell=tell)
+        check_loaded(
+            repo,
+            made,
+            folder,
+            asked=ready.facts.asked,
+            family=ready.facts.family,
+            base=base,
+            image_size=ready.spec.image_size,
+            tell=tell,
+        )
     console.print("loaded back from the Hub: its answers are the same, to the bit", highlight=False)
     print(f"{constants.ENDPOINT}/{repo}\nrevision {made}\n\n{loading_code(ready.facts, revision=made)}")
 
@@ -217,19 +241,27 @@ def _model(recipe: Recipe, run_folder: Path, *, adapter_only: bool) -> Promptabl
         return segmenter
     model = recipe.model
     on_hub = model.weights == "pretrained" and is_hub_id(model.checkpoint)
-    check_adapter(recipe.tuning, model.checkpoint if on_hub else None, resized=False, memory=recipe.clips.length > 1)
-    base = load_segmenter(model.checkpoint, revision=model.revision)
+    check_adapter(
+        recipe.tuning,
+        model.checkpoint if on_hub else None,
+        resized=False,
+        memory=recipe.clips.length > 1,
+        classes=bool(recipe.semantic.classes),
+    )
+    load = load_concepts if recipe.concepts.learn else load_segmenter
+    base = load(model.checkpoint, revision=model.revision)
     check_plain(base.family)
     resized = model.input_size not in (None, base.spec.image_size)
     check_adapter(recipe.tuning, model.checkpoint, resized=resized)
     return base
 
 
-def _read_results(run_folder: Path) -> dict[str, Any]:
+def _read_results(run_folder: Path, kind: Asked) -> dict[str, Any]:
     path = run_folder / RESULTS
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        assert all("base" in figures for figures in found["protocols"].values())
+        assert found[FIGURES[kind]]
+        assert kind != "prompts" or all("base" in figures for figures in found["protocols"].values())
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
         raise RunError(
             f"{path} cannot be read ({error!r}), and a card without figures says nothing; fit again"

@@ -5,7 +5,6 @@ from pydantic import Field
 from adapt.recipe.clips import ClipSettings
 from adapt.recipe.evaluation import EvaluationSettings
 from adapt.recipe.generate import GenerateSettings
-from adapt.recipe.hub import HubSettings
 from adapt.recipe.label import LabelSettings
 from adapt.recipe.semantic import SemanticSettings
 from adapt.recipe.settings import Settings
@@ -53,7 +52,6 @@ NOT_OF_CONCEPTS: dict[str, object] = {
     "trainer.stop_forgetting": TrainerSettings().stop_forgetting,
     "trainer.strategy": TrainerSettings().strategy,
     "evaluation": EvaluationSettings(),
-    "hub.after_fit": HubSettings().after_fit,
     "model.weights": "pretrained",
 }
 """What is read where objects are prompted, or is not for SAM 3's detector, and its default."""

@@ -7,7 +7,6 @@ from pydantic import AfterValidator, Field
 from adapt.recipe.clips import ClipSettings
 from adapt.recipe.evaluation import EvaluationSettings
 from adapt.recipe.generate import GenerateSettings
-from adapt.recipe.hub import HubSettings
 from adapt.recipe.label import LabelSettings
 from adapt.recipe.settings import Settings
 from adapt.recipe.training import LossSettings, PromptSettings, TrainerSettings
@@ -48,7 +47,6 @@ PROMPTED: dict[str, object] = {
     "evaluation.protocols": EvaluationSettings().protocols,
     "evaluation.clicks": EvaluationSettings().clicks,
     "evaluation.boundary_tolerance": EvaluationSettings().boundary_tolerance,
-    "hub.after_fit": HubSettings().after_fit,
     **{f"loss.{name}": field.default for name, field in LossSettings.model_fields.items() if name != "at"},
 }
 """What only a model that is prompted reads, and its default."""
