@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from adapt.concepts.questions import ConceptObjective, questions_of
 from adapt.frames import Frame
 from adapt.losses import resize_targets
+from adapt.metrics import Overlaps, paired_ious
 from adapt.samples import Batch
 from adapt.segmenters import ConceptDetector, ImageFeatures
 
@@ -19,9 +19,7 @@ FIRST = 0
 
 
 def found_ious(masks: Tensor, truth: Tensor) -> list[float]:
-    """The IoU of each pair that is matched, and 0 for each answer and for each true object that is in none.
-
-    The assignment is that of the largest sum of IoUs; what does not overlap is no pair.
+    """See `paired_ious`.
 
     Args:
         masks: (N, H, W) bool, answers.
@@ -30,9 +28,7 @@ def found_ious(masks: Tensor, truth: Tensor) -> list[float]:
     ours, true = (values.flatten(1).float() for values in (masks, truth))
     shared = ours @ true.T
     ious = (shared / (ours.sum(1)[:, None] + true.sum(1)[None] - shared).clamp(min=1)).cpu().numpy()
-    rows, columns = linear_sum_assignment(-ious)
-    matched = [float(iou) for iou in ious[rows, columns] if iou > 0]
-    return matched + [0.0] * (len(masks) + len(truth) - 2 * len(matched))
+    return paired_ious(Overlaps(len(masks), len(truth), np.argwhere(ious > 0), ious[ious > 0]))
 
 
 def validated(

@@ -20,7 +20,8 @@ from adapt.evaluate.scoring import (
 from adapt.evaluate.summary import mious, summarise
 from adapt.evaluate.tables import MODELS, print_table, write_tables
 from adapt.evaluate.text_report import write_text_report
-from adapt.evaluate.texts import TextFigures, print_text_figures, text_figures, write_text_figures
+from adapt.evaluate.text_tables import print_text_results, write_text_results
+from adapt.evaluate.texts import TextFigures, TextResults, text_results
 from adapt.evaluate.tradeoff import Mix, print_trade_off, write_trade_off
 from adapt.evaluate.volumes import VolumeScore, volume_scores
 
@@ -39,6 +40,7 @@ __all__ = [
     "Results",
     "Retention",
     "TextFigures",
+    "TextResults",
     "VolumeScore",
     "check_following",
     "choose_images",
@@ -50,7 +52,7 @@ __all__ = [
     "mask_ious",
     "mious",
     "print_table",
-    "print_text_figures",
+    "print_text_results",
     "print_trade_off",
     "score_automatic",
     "score_encoded",
@@ -59,11 +61,11 @@ __all__ = [
     "summarise",
     "summarise_automatic",
     "summarise_following",
-    "text_figures",
+    "text_results",
     "volume_scores",
     "write_report",
     "write_tables",
-    "write_text_figures",
     "write_text_report",
+    "write_text_results",
     "write_trade_off",
 ]

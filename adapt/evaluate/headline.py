@@ -2,6 +2,7 @@
 
 from adapt.evaluate.results import Difference, Gain, ModelFigures, ProtocolFigures, Results, Retention
 from adapt.evaluate.tables import TITLES
+from adapt.evaluate.texts import TextDifference
 
 PROMPTED = {
     "one_click": "with one click",
@@ -62,7 +63,7 @@ def _sentence(name: str, figures: ProtocolFigures, groups: int) -> str:
     direction = "more" if gain.miou >= 0 else "less"
     text = (
         f"{start}, an answer overlaps the truth by {figures.tuned.miou:.3f} on average (mIoU), untouched by "
-        f"{figures.base.miou:.3f}: {abs(gain.miou):.3f} {direction}, {_certainty(gain, groups)}"
+        f"{figures.base.miou:.3f}: {abs(gain.miou):.3f} {direction}, {certainty(gain, groups)}"
         f". {_for_whom(figures.base, figures.tuned)}"
     )
     if figures.tuned.clicks is not None and clicks is not None and gain.noc85 is not None:
@@ -84,7 +85,8 @@ def _for_whom(base: ModelFigures, tuned: ModelFigures) -> str:
     return text
 
 
-def _certainty(gain: Difference, groups: int) -> str:
+def certainty(gain: Difference | TextDifference, groups: int) -> str:
+    """How sure a difference is, by its interval over so many groups."""
     if gain.low is None or gain.high is None:
         return "of which one group cannot say how sure it is"
     interval = f"between {gain.low:+.3f} and {gain.high:+.3f} with 95 % confidence over {groups} groups"
@@ -109,7 +111,7 @@ def _told_apart(gains: dict[str, Difference]) -> str:
     return ", ".join(f"{word} ({_titles(names)})" for word, names in named.items() if names)
 
 
-def _sign(gain: Difference) -> int:
+def _sign(gain: Difference | TextDifference) -> int:
     """1 where the whole interval is above 0, -1 where it is below, else 0."""
     if gain.low is None or gain.high is None:
         return 0

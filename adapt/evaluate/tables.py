@@ -24,6 +24,7 @@ from adapt.evaluate.results import (
 from adapt.evaluate.scoring import ObjectScore
 from adapt.evaluate.shrinking import shrinks
 from adapt.evaluate.sizes import SIZES
+from adapt.evaluate.texts import TextResults
 from adapt.files import write_text
 from adapt.wording import counted
 
@@ -111,7 +112,7 @@ def volume_rows(results: Results) -> list[list[str]]:
     return rows
 
 
-def caption(results: Results) -> str:
+def caption(results: Results | TextResults) -> str:
     """What the figures were measured on, and how far the intervals can be trusted."""
     counts = ((results.objects, "object"), (results.images, "image"), (results.groups, "group"))
     objects, images, groups = (f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)
@@ -174,19 +175,21 @@ def print_table(results: Results, console: Console) -> None:
     if console.width < WIDE:
         header = HEADER[:-1]
         rows = [[*row[:4], "", ""] if "difference" in row else row[:-1] for row in rows]
-    console.print(_table("Domain mIoU", header, rows, texts=2, caption=caption(results)))
+    console.print(make_table("Domain mIoU", header, rows, texts=2, caption=caption(results)))
     clicks = click_rows(results)
     if clicks:
-        console.print(_table("mIoU at 1 click and more, and how many it takes (NoC)", clicks[0], clicks[1:], texts=1))
+        console.print(
+            make_table("mIoU at 1 click and more, and how many it takes (NoC)", clicks[0], clicks[1:], texts=1)
+        )
     volumes = volume_rows(results)
     if volumes:
-        console.print(_table("Volumes: all slices put together", VOLUME_HEADER, volumes, texts=3))
+        console.print(make_table("Volumes: all slices put together", VOLUME_HEADER, volumes, texts=3))
     if results.automatic is not None:
         cells = [AUTOMATIC_HEADER, *automatic_rows(results.automatic, MODELS)]
         if console.width < AUTOMATIC_WIDE:
             cells = [without_intervals(row) for row in cells]
         console.print(
-            _table(automatic_title(results.automatic), cells[0], cells[1:], texts=1, caption=AUTOMATIC_CAPTION)
+            make_table(automatic_title(results.automatic), cells[0], cells[1:], texts=1, caption=AUTOMATIC_CAPTION)
         )
     for text in warnings(results):
         console.print(f"[yellow]notice:[/] {escape(text)}", highlight=False)
@@ -203,7 +206,7 @@ def automatic_title(automatic: Automatic) -> str:
     return f"Automatic masks of {counted(automatic.images, 'image')} with {counted(automatic.objects, 'object')}"
 
 
-def _table(title: str, header: Sequence[str], rows: Sequence[list[str]], *, texts: int, caption: str = "") -> Table:
+def make_table(title: str, header: Sequence[str], rows: Sequence[list[str]], *, texts: int, caption: str = "") -> Table:
     """A table whose first columns are texts, and the others figures."""
     table = Table(title=title, caption=caption or None, caption_justify="left")
     for index, name in enumerate(header):

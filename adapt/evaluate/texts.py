@@ -1,27 +1,39 @@
-"""Masks that a text has found against the truth, beside those of the true boxes: how many, how well, in what order.
+"""Masks that a text has found against the truth, beside those of the true boxes: how many, how well, how surely.
 
-An object is found if a mask of its category has an IoU with it above 0.5; each mask finds one object. The region of a
-category is what all of its objects cover, and what all of its masks do: it can be told where one mask answers for many
-objects.
+The figure to judge a model by is the mIoU, which says what `fit` keeps the weights by: each object counts with the IoU
+of the mask that finds it, an object that none finds with 0, and so does a mask that finds none. So a model that draws
+masks everywhere gains nothing by it, and no threshold decides what is found. Masks and objects of a category are paired
+in an image so that the sum of their IoUs is largest. The mean is taken over a category's objects and the masks that
+find none within a group, then over the group's categories, then over groups, as in `adapt.metrics.aggregate`; the
+interval is over groups, as there.
+
+The other figures say where it comes from. In these an object is found if a mask of its category has an IoU with it
+above 0.5; each mask finds one object. The region of a category is what all of its objects cover, and what all of its
+masks do: it can be told where one mask answers for many objects.
 """
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from pycocotools import mask as coco
-from rich.console import Console
-from rich.table import Table
 
-from adapt.files import write_text
-from adapt.metrics import Matches, PredictedMasks, TrueMasks, mask_ap, mask_overlaps, panoptic_matches
+from adapt.evaluate.summary import gain
+from adapt.metrics import (
+    Matches,
+    PredictedMasks,
+    TrueMasks,
+    bootstrap_interval,
+    group_means,
+    mask_ap,
+    mask_overlaps,
+    mean_over_groups,
+    paired_ious,
+    panoptic_matches,
+)
 
 Answered = Mapping[tuple[str, str], Sequence[PredictedMasks]]
 """From the name of a model, and of what it was prompted by, to the masks of each image."""
-TEXT_HEADER = ("model", "asked by", "masks", "stray", "found", "IoU", "regions", "AP", "AP50")
 
 
 @dataclass(frozen=True)
@@ -31,16 +43,22 @@ class TextFigures:
     Attributes:
         model: its name.
         prompts: text, or box: those of the truth.
+        miou: of objects, in which one that is not found counts 0, and a mask that is no object too.
+        low, high: 95 % bootstrap interval of `miou` over groups; None with a single group.
         masks: of an image, on average.
         stray: of them, those of a category that the image does not show.
         found: share of the objects that are found.
         matched_iou: mean IoU of those; None if none is.
         region_iou: mean IoU of regions, over images and categories.
         ap, ap50: COCO's of the masks by their scores, over IoUs from 0.5 to 0.95, and at 0.5.
+        groups: mIoU of each group.
     """
 
     model: str
     prompts: str
+    miou: float
+    low: float | None
+    high: float | None
     masks: float
     stray: float
     found: float
@@ -48,29 +66,89 @@ class TextFigures:
     region_iou: float
     ap: float | None
     ap50: float | None
+    groups: Mapping[str, float]
 
 
-def text_figures(answered: Answered, truth: Sequence[TrueMasks]) -> list[TextFigures]:
+@dataclass(frozen=True)
+class TextDifference:
+    """The last model minus the first, prompted in one way, paired by group.
+
+    Attributes:
+        prompts: as in `TextFigures`.
+        miou, low, high: of the mIoU, with the 95 % interval; None with a single group.
+    """
+
+    prompts: str
+    miou: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class TextResults:
+    """What a model that is asked by text is judged by.
+
+    Attributes:
+        figures: of each model and way.
+        differences: of each way in which several models were prompted.
+        images, objects, groups: how many were evaluated.
+    """
+
+    figures: tuple[TextFigures, ...]
+    differences: tuple[TextDifference, ...]
+    images: int
+    objects: int
+    groups: int
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain data for `results.json`."""
+        return {
+            "images": self.images,
+            "objects": self.objects,
+            "groups": self.groups,
+            "text": [{**asdict(one), "groups": dict(one.groups)} for one in self.figures],
+            "text_difference": [asdict(one) for one in self.differences],
+        }
+
+
+def text_results(
+    answered: Answered, truth: Sequence[TrueMasks], groups: Sequence[str], *, bootstrap_samples: int, seed: int
+) -> TextResults:
     """Figures of each model and kind of prompt.
 
     Args:
         answered: of the images of `truth`.
-        truth: one image at least, with one object at least.
+        truth: one image at least, each with one object at least.
+        groups: of each image.
+        bootstrap_samples: resamples of the groups.
+        seed: of the resampling.
     """
-    found = []
+    figures = []
     for (model, prompts), predicted in answered.items():
         matches, regions = Matches(), []
-        for ours, true in zip(predicted, truth, strict=True):
-            for category in sorted(set(true.categories)):
+        ious: list[float] = []
+        cells: list[tuple[str, str]] = []
+        for ours, true, group in zip(predicted, truth, groups, strict=True):
+            for category in sorted({*ours.categories, *true.categories}):
                 own = [of_category(masks, category) for masks in (ours, true)]
-                matches += panoptic_matches(mask_overlaps(*own, height=true.height, width=true.width))
-                regions.append(_region_iou(*own, size=[true.height, true.width]))
+                overlaps = mask_overlaps(*own, height=true.height, width=true.width)
+                paired = paired_ious(overlaps)
+                ious += paired
+                cells += [(category, group)] * len(paired)
+                if category in true.categories:
+                    matches += panoptic_matches(overlaps)
+                    regions.append(_region_iou(*own, size=[true.height, true.width]))
+        by_group = group_means(ious, [category for category, _ in cells], [group for _, group in cells])
+        interval = bootstrap_interval(list(by_group.values()), samples=bootstrap_samples, seed=seed)
         ap = mask_ap(predicted, truth)
         hits = matches.true_positives
-        found.append(
+        figures.append(
             TextFigures(
                 model=model,
                 prompts=prompts,
+                miou=mean_over_groups(by_group),
+                low=interval.low,
+                high=interval.high,
                 masks=float(np.mean([len(one.masks) for one in predicted])),
                 stray=float(np.mean([_stray(ours, true) for ours, true in zip(predicted, truth, strict=True)])),
                 found=matches.recall or 0.0,
@@ -78,8 +156,25 @@ def text_figures(answered: Answered, truth: Sequence[TrueMasks]) -> list[TextFig
                 region_iou=float(np.mean(regions)),
                 ap=ap.ap,
                 ap50=ap.ap50,
+                groups=by_group,
             )
         )
+    return TextResults(
+        figures=tuple(figures),
+        differences=tuple(_differences(figures, samples=bootstrap_samples, seed=seed)),
+        images=len(truth),
+        objects=sum(len(one.masks) for one in truth),
+        groups=len(set(groups)),
+    )
+
+
+def _differences(figures: Sequence[TextFigures], *, samples: int, seed: int) -> list[TextDifference]:
+    found = []
+    for prompts in dict.fromkeys(one.prompts for one in figures):
+        first, *others = (one for one in figures if one.prompts == prompts)
+        if others:
+            of = gain(first.groups, others[-1].groups, samples=samples, seed=seed)
+            found.append(TextDifference(prompts=prompts, miou=of.mean, low=of.low, high=of.high))
     return found
 
 
@@ -98,33 +193,3 @@ def _region_iou(ours: Sequence[bytes], true: Sequence[bytes], *, size: list[int]
         return 0.0
     regions = [coco.merge([{"size": size, "counts": mask} for mask in masks]) for masks in (ours, true)]
     return float(coco.iou(regions[:1], regions[1:], [0])[0, 0])
-
-
-def print_text_figures(figures: Sequence[TextFigures], console: Console) -> None:
-    """A row a model and kind of prompt."""
-    model, prompts, *numbers = TEXT_HEADER
-    table = Table(model, prompts, title="Masks of a text, and of the true boxes")
-    for name in numbers:
-        table.add_column(name, justify="right")
-    for row in text_rows(figures):
-        table.add_row(*row)
-    console.print(table)
-
-
-def text_rows(figures: Sequence[TextFigures]) -> list[list[str]]:
-    """The cells below `TEXT_HEADER`."""
-    rows = []
-    for one in figures:
-        values = (one.found, one.matched_iou, one.region_iou, one.ap, one.ap50)
-        cells = ["-" if value is None else f"{value:.3f}" for value in values]
-        rows.append([one.model, one.prompts, f"{one.masks:.1f}", f"{one.stray:.1f}", *cells])
-    return rows
-
-
-def write_text_figures(path: Path, figures: Sequence[TextFigures]) -> None:
-    """A CSV file with the same rows."""
-    memory = io.StringIO(newline="")
-    writer = csv.DictWriter(memory, [field.name for field in fields(TextFigures)])
-    writer.writeheader()
-    writer.writerows(asdict(one) for one in figures)
-    write_text(path, memory.getvalue())

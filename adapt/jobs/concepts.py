@@ -1,8 +1,6 @@
 """Ask the untouched and the tuned model of a run for the categories of its test images, and write down the result."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -10,16 +8,13 @@ from rich.console import Console
 
 from adapt.datamodules import SegmentationDataModule
 from adapt.datamodules.classes import categories_of
-from adapt.evaluate import ReportFacts, print_text_figures, write_text_figures, write_text_report
-from adapt.files import write_text
-from adapt.jobs.text_ways import Ways, asked_by_text
+from adapt.evaluate import ReportFacts, print_text_results, write_text_report, write_text_results
+from adapt.jobs.text_ways import Ways, asked_by_text, text_facts
 from adapt.jobs.training_figures import Training
 from adapt.recipe import Recipe, as_yaml
 from adapt.runs import REPORT, versions
 from adapt.segmenters import PromptableSegmenter
 from adapt.terminal import Terminal
-
-CSV, RESULTS = "text.csv", "results.json"
 
 
 def evaluate_concepts(
@@ -56,20 +51,10 @@ def evaluate_concepts(
     names = categories_of(data.store, data.splits.test)
     console.print(f"evaluating {len(rows)} test images, asked for {len(names)} categories", highlight=False)
     ways = Ways(recipe, models, device=device, learnt=True, categories=names)
-    figures = asked_by_text(ways, data.store, rows, console=console)
-    facts = {
-        "recipe": name,
-        "checkpoint": recipe.model.checkpoint,
-        "revision": recipe.model.revision,
-        "test_groups": list(data.splits.test),
-        "categories": names,
-        "versions": versions(),
-        "training": training.as_dict(),
-        "text": [asdict(one) for one in figures],
-    }
-    write_text(folder / RESULTS, json.dumps(facts, indent=2) + "\n")
-    write_text_figures(folder / CSV, figures)
-    print_text_figures(figures, Terminal())
+    results = asked_by_text(recipe, ways, data.store, rows, console=console)
+    facts = text_facts(recipe, name, ways, test_groups=data.splits.test, categories=names)
+    write_text_results(results, folder, facts={**facts, "training": training.as_dict()})
+    print_text_results(results, Terminal())
     report = ReportFacts(
         title=f"{name}: {folder.name}",
         description=recipe.description,
@@ -78,5 +63,5 @@ def evaluate_concepts(
         curves=training.curves,
         recipe=as_yaml(recipe),
     )
-    write_text_report(folder / REPORT, figures=figures, facts=report)
+    write_text_report(folder / REPORT, results=results, facts=report)
     console.print(f"report: {folder / REPORT}", highlight=False, markup=False, soft_wrap=True)

@@ -4,17 +4,15 @@ from pathlib import Path
 
 from adapt.build import make_segmenter, make_store, pick_device
 from adapt.datamodules.classes import categories_of
-from adapt.evaluate import print_text_figures, write_text_figures
+from adapt.evaluate import print_text_results, write_text_results
 from adapt.jobs.console import make_console
 from adapt.jobs.run_folder import begin_folder
 from adapt.jobs.tested_groups import tested_groups
-from adapt.jobs.text_ways import TUNED, UNTOUCHED, Ways, asked_by_text
+from adapt.jobs.text_ways import TUNED, UNTOUCHED, Ways, asked_by_text, text_facts
 from adapt.jobs.tuned import check_prompted, check_trained, load_tuned
 from adapt.recipe import LabelSettings, Recipe
 from adapt.runs import check_writable
 from adapt.terminal import Terminal
-
-CSV = "text.csv"
 
 
 def evaluate_text(recipe: Recipe, *, name: str, run_folder: Path | None) -> None:
@@ -44,7 +42,7 @@ def evaluate_text(recipe: Recipe, *, name: str, run_folder: Path | None) -> None
     names = categories_of(store, splits.test)
     ways = Ways(recipe, models, device=device, learnt=run_folder is not None, categories=names)
     folder = begin_folder(output, f"{name}/untouched" if run_folder is None else "evaluations", recipe, splits)
-    figures = asked_by_text(ways, store, rows, console=console)
-    write_text_figures(folder / CSV, figures)
-    print_text_figures(figures, Terminal())
-    console.print(f"written to {folder / CSV}", highlight=False, soft_wrap=True)
+    results = asked_by_text(recipe, ways, store, rows, console=console)
+    write_text_results(results, folder, facts=text_facts(recipe, name, ways, test_groups=splits.test, categories=names))
+    print_text_results(results, Terminal())
+    console.print(f"written to {folder}", highlight=False, markup=False, soft_wrap=True)

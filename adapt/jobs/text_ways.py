@@ -10,7 +10,7 @@ from rich.progress import track
 
 from adapt.concepts import words_for
 from adapt.datamodules import Store
-from adapt.evaluate import TextFigures, text_figures
+from adapt.evaluate import TextResults, text_results
 from adapt.formats import encode_masks
 from adapt.jobs.text_doors import BoxDoor, MaskDoor, box_door, concept_door, token_door
 from adapt.jobs.tuned import phrase_reader
@@ -21,6 +21,7 @@ from adapt.predict.prompted import PromptedObject
 from adapt.predict.text_boxes import boxes_in
 from adapt.prompts import tight_boxes
 from adapt.recipe import Recipe, TextTokenTuning
+from adapt.runs import versions
 from adapt.samples import Sample
 from adapt.segmenters import PromptableSegmenter
 
@@ -28,17 +29,36 @@ TEXT, TRUE_BOX = "text", "true box"
 UNTOUCHED, TUNED = "untouched", "tuned"
 
 
-def asked_by_text(ways: "Ways", store: Store, rows: Sequence[int], *, console: Console) -> list[TextFigures]:
+def asked_by_text(recipe: Recipe, ways: "Ways", store: Store, rows: Sequence[int], *, console: Console) -> TextResults:
     """Figures of each way, over some rows of a store."""
     truth: list[TrueMasks] = []
+    groups: list[str] = []
     answered: dict[tuple[str, str], list[PredictedMasks]] = {}
     for row in track(rows, "asking by text", console=console, transient=True, disable=not console.is_terminal):
         sample = store.sample(row)
         height, width = sample.image.shape[:2]
         truth.append(TrueMasks(height, width, encode_masks(sample.masks), sample.categories))
+        groups.append(sample.group)
         for key, masks in ways.answers(sample):
             answered.setdefault(key, []).append(masks)
-    return text_figures(answered, truth)
+    samples = recipe.evaluation.bootstrap_samples
+    return text_results(answered, truth, groups, bootstrap_samples=samples, seed=recipe.seed)
+
+
+def text_facts(
+    recipe: Recipe, name: str, ways: "Ways", *, test_groups: Sequence[str], categories: Sequence[str]
+) -> dict[str, object]:
+    """What `results.json` says beside the figures, of a recipe with this name."""
+    return {
+        "recipe": name,
+        "checkpoint": recipe.model.checkpoint,
+        "revision": recipe.model.revision,
+        "commit": ways.models[UNTOUCHED].commit,
+        "bootstrap_samples": recipe.evaluation.bootstrap_samples,
+        "test_groups": list(test_groups),
+        "categories": list(categories),
+        "versions": versions(),
+    }
 
 
 class Ways:
@@ -66,6 +86,7 @@ class Ways:
             learnt: whether there is a model `tuned`, as the recipe has tuned it.
             categories: of all images that will be asked.
         """
+        self.models = models
         self._phrases = recipe.text.phrases
         self._device, self._everything = device, tuple(categories) if recipe.concepts.learn else None
         self._prompted = {} if recipe.concepts.learn else models

@@ -15,7 +15,7 @@ from adapt.metrics.detection import (
 )
 from adapt.metrics.edge_maps import edge_map, suppress_weaker, thin
 from adapt.metrics.edge_scores import EdgeCounts, EdgeScores, corresponding, edge_counts, edge_scores
-from adapt.metrics.matching import THRESHOLDS, Matches, match, match_all, mean_average_precision
+from adapt.metrics.matching import THRESHOLDS, Matches, match, match_all, mean_average_precision, paired_ious
 from adapt.metrics.overlap import dice, dice_of_counts, iou, iou_of_counts
 from adapt.metrics.pairs import Overlaps, label_map_overlaps, mask_overlaps
 from adapt.metrics.panoptic import PanopticQuality, mean_panoptic_quality, panoptic_matches, panoptic_quality
@@ -61,6 +61,7 @@ __all__ = [
     "mean_average_precision",
     "mean_over_groups",
     "mean_panoptic_quality",
+    "paired_ious",
     "panoptic_matches",
     "panoptic_quality",
     "put_together",

@@ -89,6 +89,18 @@ def match(overlaps: Overlaps, threshold: float) -> Matches:
     )
 
 
+def paired_ious(overlaps: Overlaps) -> list[float]:
+    """The IoU of each pair that is matched, and 0 for each predicted and for each true object that is in none.
+
+    The assignment is that of the largest sum of IoUs, with no threshold; what does not overlap is no pair.
+    """
+    table = np.zeros((overlaps.predicted, overlaps.truth))
+    table[overlaps.pairs[:, 0], overlaps.pairs[:, 1]] = overlaps.ious
+    ious = table[linear_sum_assignment(table, maximize=True)]
+    matched: list[float] = ious[ious > 0].tolist()
+    return matched + [0.0] * (overlaps.predicted + overlaps.truth - 2 * len(matched))
+
+
 def match_all(overlaps: Overlaps, thresholds: Sequence[float] = THRESHOLDS) -> list[Matches]:
     """`match` at each of some thresholds."""
     return [match(overlaps, threshold) for threshold in thresholds]

@@ -19,6 +19,7 @@ from adapt.metrics import (
     match,
     match_all,
     mean_average_precision,
+    paired_ious,
 )
 
 Table = npt.NDArray[np.float64]
@@ -51,6 +52,19 @@ def test_as_good_as_the_best_of_all_assignments(table: Table, threshold: float) 
     assert found.matched_iou == pytest.approx(total)
     assert found.false_positives == table.shape[0] - count
     assert found.false_negatives == table.shape[1] - count
+
+
+@settings(max_examples=150)
+@given(table=TABLES)
+def test_pairs_have_the_largest_sum_of_ious_and_what_is_left_over_counts_0(table: Table) -> None:
+    few, many = sorted(table.shape)
+    options = permutations(range(many), few)
+    wide = table if table.shape[0] == few else table.T
+    best = max(sum(wide[range(few), list(columns)]) for columns in options)
+    found = paired_ious(overlaps_of(table))
+    assert sum(found) == pytest.approx(best)
+    matched = sum(iou > 0 for iou in found)
+    assert len(found) == sum(table.shape) - matched
 
 
 def test_three_objects_by_hand() -> None:
