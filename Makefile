@@ -30,7 +30,7 @@ test: $(SETUP)
 families: $(SETUP)
 	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target build/families -c constraints.txt timm torchvision
 	PYTHONPATH=$(CURDIR)/build/families:$(CURDIR)/tests $(BIN)/python -m pytest -n auto --dist worksteal -p torchvision_on_cpu \
-	  tests/segmenters tests/hub/test_push_of_families.py tests/semantic/test_classes_of_families.py \
+	  tests/segmenters tests/hub tests/semantic/test_classes_of_families.py \
 	  -k "edgetam or processor" --junitxml=build/families.xml
 
 soak: $(SETUP)

@@ -110,7 +110,7 @@ CLIP_TEXT = {
 }
 
 
-def sam3_config() -> Sam3Config:
+def sam3_config(longest: int) -> Sam3Config:
     backbone = {
         "model_type": "sam3_vit_model",
         "hidden_size": 16,
@@ -133,7 +133,7 @@ def sam3_config() -> Sam3Config:
     layers = {**part, "intermediate_size": 32, "num_layers": 1}
     return Sam3Config(
         vision_config=vision,
-        text_config={"model_type": "clip_text_model", **CLIP_TEXT},
+        text_config={"model_type": "clip_text_model", **CLIP_TEXT, "max_position_embeddings": longest},
         geometry_encoder_config=layers,
         detr_encoder_config=layers,
         detr_decoder_config={**layers, "num_queries": 6},
@@ -141,12 +141,12 @@ def sam3_config() -> Sam3Config:
     )
 
 
-def write_sam3(folder: Path) -> Path:
-    """A SAM 3 without a tracker."""
+def write_sam3(folder: Path, *, longest: int = 12) -> Path:
+    """A SAM 3 without a tracker, which takes phrases of so many word pieces."""
     clip_tokenizer(folder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        _shaken(Sam3Model(sam3_config())).save_pretrained(folder)
+        _shaken(Sam3Model(sam3_config(longest))).save_pretrained(folder)
     return folder
 
 

@@ -164,7 +164,6 @@ def test_only_what_is_inserted_changes_with_lora(workplace: Path, lora: Path) ->
     [
         (["predict", "RUN", "IMAGE", "--output", "OUT"], "asked by phrases: give --text PHRASE"),
         (["evaluate", "RUN"], "asked by text: give --text"),
-        (["push", "RUN", "--repo", "a/b"], "push is for models that are prompted by clicks and boxes"),
         (["export", "RUN", "--output", "OUT"], "export is for models that are prompted by clicks and boxes"),
         (["demo", "RUN"], "the demo is for models that are prompted by clicks and boxes"),
         (["predict", "RUN", "IMAGE", "--output", "OUT", "--text", "abcdefghijklmnop"], "say it in fewer words"),

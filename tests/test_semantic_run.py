@@ -185,7 +185,6 @@ def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(workpl
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["push", "RUN", "--repo", "a/b"], "push is for models that are prompted"),
         (["export", "RUN", "--output", "OUT"], "export is for models that are prompted"),
         (["evaluate", "RUN", "--interpolate", "0:1:0.5"], "scored alone"),
         (["evaluate", "RUN", "--fit-thresholds"], "scored alone"),

@@ -9,56 +9,47 @@ from torch import Tensor, nn
 from transformers import CLIPTokenizer, PreTrainedModel
 
 from adapt.errors import HubError
-from adapt.hub.facts import Asked
+from adapt.hub.facts import CardFacts
 from adapt.hub.repository import told
 from adapt.hub.retry import retried
 from adapt.hub.stock import STOCK
+from adapt.segmenters import PromptableSegmenter, load_segmenter
 from adapt.segmenters.quiet import quiet_transformers
 
 PHRASE = "a cell"
 
 
-def check_loaded(
-    repo: str,
-    commit: str,
-    folder: Path,
-    *,
-    asked: Asked,
-    family: str,
-    base: tuple[str, str | None] | None,
-    image_size: int,
-    tell: Callable[[str], None],
-) -> None:
+def check_loaded(facts: CardFacts, commit: str, folder: Path, *, tell: Callable[[str], None]) -> None:
     """Compare the answers to a fixed question, bit by bit.
 
     Args:
-        repo: owner/name.
+        facts: of the card.
         commit: that was made.
         folder: what was pushed.
-        asked: how the model is asked.
-        family: of `STOCK`.
-        base: Hub id and commit of the model that a pushed adapter stands on; None for a merged model.
-        image_size: side of the model's input, pixels.
         tell: gets a line for each download that is tried again.
 
     Raises:
         HubError: it cannot be loaded, or answers otherwise.
     """
+    base = (facts.recipe.model.checkpoint, facts.base_commit) if facts.adapter else None
 
     def answered(place: str, revision: str | None) -> tuple[Tensor, ...]:
-        model = load_plain(place, revision, family=family, base=base)
-        if asked == "prompts":
-            return answers(model, image_size)
-        if asked == "classes":
-            return maps_of_classes(model, image_size)
-        return answers_to_phrase(model, CLIPTokenizer.from_pretrained(place, revision=revision or "main"), image_size)
+        if facts.asked == "classes" and facts.why_ours:
+            return (label_maps(load_segmenter(place, revision=revision), facts.input_size),)
+        model = load_plain(place, revision, family=facts.family, base=base)
+        if facts.asked == "prompts":
+            return answers(model, facts.input_size)
+        if facts.asked == "classes":
+            return (maps_of_classes(model, facts.input_size),)
+        tokenizer = CLIPTokenizer.from_pretrained(place, revision=revision or "main")
+        return answers_to_phrase(model, tokenizer, facts.input_size)
 
-    with told(repo, doing=f"commit {commit} is there, but was not checked"), quiet_transformers():
-        one = retried(lambda: answered(repo, commit), what=f"load {repo} back", tell=tell)
+    with told(facts.repo, doing=f"commit {commit} is there, but was not checked"), quiet_transformers():
+        one = retried(lambda: answered(facts.repo, commit), what=f"load {facts.repo} back", tell=tell)
         other = answered(str(folder), None)
     if not all(torch.equal(a, b) for a, b in zip(one, other, strict=True)):
         raise HubError(
-            f"{repo} at commit {commit} does not answer as what was pushed; remove that commit, and push again"
+            f"{facts.repo} at commit {commit} does not answer as what was pushed; remove that commit, and push again"
         )
 
 
@@ -86,9 +77,16 @@ def answers(model: nn.Module, image_size: int) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def maps_of_classes(model: nn.Module, image_size: int) -> tuple[Tensor, ...]:
-    """Logits of the background and each class in that image."""
-    return (model(pixel_values=_noise(image_size)).pred_masks,)
+def maps_of_classes(model: nn.Module, image_size: int) -> Tensor:
+    """Logits of the background and each class in that image, (1, 1, 1 + classes, h, w), of a stock model."""
+    maps: Tensor = model(pixel_values=_noise(image_size)).pred_masks
+    return maps
+
+
+@torch.no_grad()
+def label_maps(segmenter: PromptableSegmenter, image_size: int) -> Tensor:
+    """The same of a segmenter, (1, 1 + classes, h, w)."""
+    return segmenter.classify(segmenter.encode(_noise(image_size)))
 
 
 @torch.no_grad()

@@ -176,17 +176,7 @@ def push(run_folder: Path, settings: HubSettings, *, repo: str, replace: bool, c
             replace=replace,
             tell=tell,
         )
-        base = (ready.facts.recipe.model.checkpoint, ready.facts.base_commit) if settings.adapter_only else None
-        check_loaded(
-            repo,
-            made,
-            folder,
-            asked=ready.facts.asked,
-            family=ready.facts.family,
-            base=base,
-            image_size=ready.spec.image_size,
-            tell=tell,
-        )
+        check_loaded(ready.facts, made, folder, tell=tell)
     console.print("loaded back from the Hub: its answers are the same, to the bit", highlight=False)
     print(f"{constants.ENDPOINT}/{repo}\nrevision {made}\n\n{loading_code(ready.facts, revision=made)}")
 

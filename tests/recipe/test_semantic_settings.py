@@ -41,7 +41,6 @@ def test_without_classes_objects_are_prompted_as_ever(tmp_path: Path) -> None:
         ("trainer.objects_per_image=4", "trainer.objects_per_image"),
         ("trainer.stop_forgetting=0.1", "trainer.stop_forgetting"),
         ("loss.focal_weight=1.0", "loss.focal_weight"),
-        ("hub.after_fit=true", "hub.after_fit"),
     ],
 )
 def test_what_is_of_prompts_is_refused_by_its_key(tmp_path: Path, override: str, named: str) -> None:
