@@ -96,22 +96,24 @@ def make_class_run(folder: Path, base: Path, *, more: str = "") -> Path:
     return run
 
 
-def make_concept_run(folder: Path, *, more: str = "") -> Path:
+def make_concept_run(folder: Path, *, base: str | None = None, more: str = "") -> Path:
     """A finished run of concepts: a small SAM 3 and its tokenizer.
 
     Args:
         folder: new.
+        base: of the untouched model; None for one that is written to `folder`.
         more: of the recipe.
     """
-    run, base = folder / "concepts" / "2026-01-31_09-30-00", folder / "sam3"
-    write_sam3(base, longest=32)  # as the published one, which its processor takes for granted
+    run = folder / "concepts" / "2026-01-31_09-30-00"
     run.mkdir(parents=True)
+    if base is None:  # phrases as long as with the published one, which its processor takes for granted
+        base = str(write_sam3(folder / "sam3", longest=32))
     more = f"concepts: {{learn: true}}\ntext: {{concept_threshold: 0.05, phrases: {{nucleus: dark nucleus}}}}\n{more}"
     (run / "recipe.yaml").write_text(
         RECIPE.format(base=base, size="null", more=more, home="/home/alice"), encoding="utf-8"
     )
     recipe = load_recipe(run / "recipe.yaml")
-    untouched, tuned = (load_concepts(str(base), revision=None) for _ in range(2))
+    untouched, tuned = (load_concepts(base, revision=None) for _ in range(2))
     _shake(tuned, recipe)
     write_tuned(recipe, tuned, base=untouched, folder=run)
     masks = encode_masks(np.eye(8, dtype=np.bool_)[None].repeat(2, 0))
@@ -121,7 +123,7 @@ def make_concept_run(folder: Path, *, more: str = "") -> Path:
         ("tuned", "text"): [PredictedMasks(masks[:1], ["cell"], [0.9]), PredictedMasks([], [], [])],
     }
     results = text_results(answers, truth, list(PATIENTS), bootstrap_samples=200, seed=0)
-    facts = {**_facts("concepts", checkpoint=str(base), commit=None), "categories": ["cell", "nucleus"]}
+    facts = {**_facts("concepts", checkpoint=base, commit=untouched.commit), "categories": ["cell", "nucleus"]}
     (run / "results.json").write_text(json.dumps({**results.as_dict(), **facts}), encoding="utf-8")
     _finish(run, pictures=())
     return run

@@ -10,7 +10,9 @@ import torch
 from finished_runs import PATIENTS, make_concept_run
 from huggingface_hub import ModelCard
 from local_hub import LocalHub
+from peft import PeftModel
 from PIL import Image
+from small_text_models import write_sam3
 from transformers import CLIPTokenizer, Sam3Model
 
 from adapt.cli import main
@@ -84,6 +86,29 @@ def test_the_code_on_the_card_works_with_its_processor(hub: LocalHub, tmp_path: 
     own = json.loads((output / "image.json").read_bytes())["annotations"]
     assert masks.shape == (len(own), 30, 40) and len(own) > 0
     assert sorted(scores.tolist()) == pytest.approx(sorted(one["score"] for one in own), abs=0.05)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # of Sam3Model, by peft
+def test_an_adapter_alone_is_put_on_its_base_by_plain_peft(hub: LocalHub, tmp_path: Path) -> None:
+    base = write_sam3(tmp_path / "sam3", longest=32)
+    hub.add_folder("team/base", base)
+    run = make_concept_run(tmp_path / "runs", base="team/base", more=LORA)
+    assert main(["push", str(run), "--repo", REPO, "--adapter-only"]) == 0
+    commit = hub.repos[REPO].commits[-1]
+    assert "model.safetensors" not in commit.files and {"adapter_model.safetensors", "tokenizer.json"} <= set(
+        commit.files
+    )
+    stock = Sam3Model.from_pretrained("team/base", dtype=torch.float32)
+    adapted = PeftModel.from_pretrained(stock, REPO, revision=commit.oid).eval()
+    tokenizer = CLIPTokenizer.from_pretrained(REPO, revision=commit.oid)
+    tuned = load_tuned(load_recipe(run / "recipe.yaml", ["model.attention=stock"]), run)
+    assert isinstance(tuned, Segmenter)
+    size = tuned.spec.image_size
+    pairs = zip(
+        answers_to_phrase(adapted, tokenizer, size), answers_to_phrase(tuned.model, tokenizer, size), strict=True
+    )
+    assert all(torch.equal(*pair) for pair in pairs)
+    assert "from peft import PeftModel" in commit.files["README.md"].decode()
 
 
 def test_what_was_pushed_is_pulled_with_its_tokenizer(hub: LocalHub, tmp_path: Path) -> None:
