@@ -137,6 +137,16 @@ def test_a_dry_run_shows_the_plan_and_writes_no_run(
     assert not (workplace / "dry").exists()
 
 
+@pytest.mark.parametrize(("capability", "told"), [("AVX2", True), ("AVX512", False)])
+def test_bfloat16_on_a_processor_without_it_is_told(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, capability: str, told: bool
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    keys = ("trainer.precision=bf16-mixed", "trainer.accelerator=cpu")
+    assert main(["fit", *arguments(workplace, *keys), "--dry-run"]) == 0
+    assert ("no instructions for" in capsys.readouterr().err) is told
+
+
 def test_a_second_run_opens_the_store_of_the_first(workplace: Path, run: Path) -> None:
     stores = {path: path.stat().st_mtime_ns for path in (workplace / "cache" / "stores").glob("*/data.arrow")}
     assert len(stores) == 2  # the data, and the general images

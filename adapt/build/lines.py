@@ -16,6 +16,11 @@ from adapt.segmenters import TINY, TINY_NOTE, TINY_VIDEO, TINY_VIDEO_NOTE, Promp
 from adapt.tuning import trainable_table
 from adapt.wording import counted
 
+SLOW_HALVES = (
+    "bf16-mixed, which this processor has no instructions for, so that it takes several times as long: "
+    "trainer.precision=32-true"
+)
+
 
 def store_lines(store: Store) -> list[tuple[str, str]]:
     """Name and value of what a store holds, and what was left out."""
@@ -70,7 +75,14 @@ def plan_lines(
         ("rates", _rates(recipe, segmenter)),
         *([("features", kept)] if kept else []),
         ("objects", _objects(data.store, recipe.data)),
+        *([("precision", SLOW_HALVES)] if _halves_are_slow(recipe, device) else []),
     ]
+
+
+def _halves_are_slow(recipe: Recipe, device: torch.device) -> bool:
+    """Whether training would compute in bfloat16 on a processor that has to imitate it."""
+    imitated = torch.backends.cpu.get_cpu_capability() == "AVX2"
+    return recipe.trainer.precision == "bf16-mixed" and device.type == "cpu" and imitated
 
 
 def _objects(store: Store, data: DataSettings) -> str:
