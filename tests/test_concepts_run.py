@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from counted_images import Encoded
 from PIL import Image
 from safetensors.torch import load_file
 from small_text_models import write_sam3
 from transformers import Sam3Model
+from transformers.models.sam3.modeling_sam3 import Sam3ViTPatchEmbeddings
 
 from adapt.callbacks.checkpoints import AtomicCheckpointIO
 from adapt.callbacks.kept import kept_checkpoints
@@ -150,6 +152,36 @@ def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(workpl
     one, other = (load_file(folder / "model" / "model.safetensors") for folder in (run, stopped))
     assert all(torch.equal(values, other[name]) for name, values in one.items())
     assert rows(stopped / "text.csv") == rows(run / "text.csv")
+
+
+LORA = ["tuning.mode=lora", "trainer.epochs=1", "features.views=1", "tuning.decoder=false"]
+
+
+@pytest.mark.parametrize(
+    "tuning",
+    [
+        pytest.param(["trainer.epochs=1", "features.views=1"], id="decoder"),
+        pytest.param([*LORA, "tuning.targets=[decoder_attention]"], id="lora of the decoder"),
+        pytest.param([*LORA, "tuning.targets=[query]", "tuning.blocks=1"], id="lora of the last block"),
+    ],
+)
+def test_each_image_is_encoded_once_for_both_models_and_never_again(
+    tuning: list[str], workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With LoRA in the last block, what lies in front of it."""
+    encoded = Encoded(monkeypatch, Sam3ViTPatchEmbeddings)
+    places = [f"output={tmp_path}", f"cache={tmp_path}/cache"]
+    assert main(["fit", "--recipe", "folder", *words(workplace, "never"), *places, *tuning]) == 0
+    (run,) = (tmp_path / "folder").iterdir()
+    test = len(json.loads((run / "splits.json").read_bytes())["test"])
+    assert encoded.count == 10 > test > 1
+    encoded.count = 0
+    assert main(["evaluate", str(run), "--text"]) == 0
+    assert encoded.count == 0
+    assert main(["evaluate", str(run), "--text", "features.cache=false"]) == 0
+    assert encoded.count == test
+    tables = [rows(path) for path in (run / "text.csv", *run.glob("evaluations/*/text.csv"))]
+    assert len(tables) == 3 and tables[0] == tables[1] == tables[2]
 
 
 def test_only_what_is_inserted_changes_with_lora(workplace: Path, lora: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from counted_images import Encoded
 from safetensors.torch import load_file
 from transformers.models.sam.modeling_sam import SamPatchEmbeddings
 
@@ -58,20 +59,6 @@ def _fit(scans: Path, folder: Path, *more: str) -> Path:
     return max((folder / "quickstart").iterdir(), key=lambda run: run.stat().st_mtime_ns)
 
 
-class Encoded:
-    """Counts images that go into the encoder."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.count = 0
-        forward = SamPatchEmbeddings.forward
-
-        def counted(module: SamPatchEmbeddings, pixel_values: torch.Tensor) -> torch.Tensor:
-            self.count += len(pixel_values)
-            return forward(module, pixel_values)
-
-        monkeypatch.setattr(SamPatchEmbeddings, "forward", counted)
-
-
 def _images(run: Path) -> dict[str, int]:
     splits = json.loads((run / "splits.json").read_bytes())
     rows = 20  # slices with objects of each patient of this phantom
@@ -82,7 +69,7 @@ def _images(run: Path) -> dict[str, int]:
 def test_the_encoder_runs_once_an_image_and_view_and_a_second_run_never(
     scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoded = Encoded(monkeypatch)
+    encoded = Encoded(monkeypatch, SamPatchEmbeddings)
     first = _fit(scans, tmp_path)
     images = _images(first)
     assert encoded.count == 2 * images["train"] + images["validation"] + images["test"]
@@ -109,7 +96,7 @@ def test_without_the_cache_the_result_is_the_same_but_for_rounding(scans: Path, 
 def test_a_warm_cache_is_all_that_a_fit_needs(
     scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    encoded = Encoded(monkeypatch)
+    encoded = Encoded(monkeypatch, SamPatchEmbeddings)
     assert main(["cache", "warm", *_arguments(scans, tmp_path)]) == 0
     assert capsys.readouterr().out.startswith(f"{encoded.count:,} images encoded, 0 were there")
     encoded.count = 0

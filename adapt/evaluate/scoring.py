@@ -88,6 +88,19 @@ def encode_samples(
     device: torch.device,
     features: FeatureCache | None = None,
 ) -> Iterator[EncodedSample]:
+    """Samples with what is known of them and their features, as they come; see `encode_images`."""
+    for sample, found in encode_images(samples, models, device=device, features=features):
+        truth = truth_of(sample.masks, sample_key(sample.sample_id), device)
+        yield EncodedSample(sample, truth, found)
+
+
+def encode_images(
+    samples: Iterable[Sample],
+    models: Mapping[str, PromptableSegmenter],
+    *,
+    device: torch.device,
+    features: FeatureCache | None = None,
+) -> Iterator[tuple[Sample, Mapping[str, ImageFeatures]]]:
     """Samples with their features, as they come; what models have in common of their encoders runs once an image.
 
     Args:
@@ -100,8 +113,7 @@ def encode_samples(
     twins = _twins(models)
     for sample in samples:
         found = _features(sample, {name: models[name] for name in twins.values()}, boundary, device, features)
-        truth = truth_of(sample.masks, sample_key(sample.sample_id), device)
-        yield EncodedSample(sample, truth, {name: found[twins[name]] for name in models})
+        yield sample, {name: found[twins[name]] for name in models}
 
 
 @torch.inference_mode()

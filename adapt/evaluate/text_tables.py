@@ -14,6 +14,8 @@ from adapt.files import write_text
 CSV, RESULTS = "text.csv", "results.json"
 MIOU_HEADER = ("asked by", "model", "mIoU", "95 % interval")
 TEXT_HEADER = ("model", "asked by", "masks", "stray", "found", "IoU", "regions", "AP", "AP50")
+WIDE = 84
+"""Characters that the whole table takes."""
 COLUMNS = [field.name for field in fields(TextFigures) if field.name != "groups"]
 COLUMNS += ["difference", "difference_low", "difference_high"]
 
@@ -44,10 +46,12 @@ def text_rows(results: TextResults) -> list[list[str]]:
 
 
 def print_text_results(results: TextResults, console: Console) -> None:
-    """The mIoU with its interval, and below it what it comes from."""
+    """The mIoU with its interval, and below it what it comes from; without AP50 where the terminal is too narrow."""
     title = "Domain mIoU, where what is not found and what is no object count 0"
     console.print(make_table(title, MIOU_HEADER, miou_rows(results), texts=2, caption=caption(results)))
-    console.print(make_table("Masks of a text, and of the true boxes", TEXT_HEADER, text_rows(results), texts=2))
+    shown = len(TEXT_HEADER) - (console.width < WIDE)
+    rows = [row[:shown] for row in text_rows(results)]
+    console.print(make_table("Masks of a text, and of the true boxes", TEXT_HEADER[:shown], rows, texts=2))
 
 
 def write_text_results(results: TextResults, folder: Path, *, facts: dict[str, object]) -> None:

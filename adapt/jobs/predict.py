@@ -59,10 +59,11 @@ def predict_with(model: str, request: Request, *, recipe_name: str | None, overr
     if request.text and run_of(model) is None and has_concepts(model, revision=None):
         recipe, source = _reading(model, request.source, recipe_name=recipe_name, overrides=overrides)
         about: dict[str, Any] = {"checkpoint": model}
-        finder = load_concepts(model, revision=recipe.model.revision).to(pick_device(recipe))
+        device = pick_device(recipe)
+        finder = load_concepts(model, revision=recipe.model.revision).to(device)
         reader = PhraseReader(model, revision=recipe.model.revision)
         text = concept_door(finder, reader, recipe.text, version=reader.version)(request.text)
-        asked: Model | NamingModel = NamingModel(text, recipe.generate, recipe.predict)
+        asked: Model | NamingModel = NamingModel(finder, device, text, recipe.generate, recipe.predict)
     else:
         loaded = load_model(model, request.source, recipe_name=recipe_name, overrides=overrides)
         recipe, source, about = loaded.recipe, loaded.source, loaded.about
@@ -80,10 +81,10 @@ def _asked(loaded: Loaded, phrases: Sequence[str]) -> Model | NamingModel:
             raise RunError("this run has learnt concepts (concepts.learn) and is asked by phrases: give --text PHRASE")
         version = loaded.about["weights"]
         text = concept_door(segmenter, loaded.reader, recipe.text, version=version)(phrases)
-        return NamingModel(text, recipe.generate, recipe.predict)
+        return NamingModel(segmenter, device, text, recipe.generate, recipe.predict)
     if phrases and loaded.tuning is not None:
         text = token_door(segmenter, loaded.tuning, device=device)(phrases)
-        return NamingModel(text, recipe.generate, recipe.predict)
+        return NamingModel(segmenter, device, text, recipe.generate, recipe.predict)
     boxes = box_door(recipe.text, device=device)(phrases) if phrases else None
     return Model(segmenter, device, recipe.generate, recipe.predict, text=boxes)
 

@@ -3,17 +3,14 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from adapt.frames import logits_to_image_frame
 from adapt.predict import TextBoxes, TextMasks
-from adapt.predict.asking import encode
 from adapt.prompts import Prompts
 from adapt.recipe import TextSettings, TextTokenTuning
-from adapt.segmenters import PromptableSegmenter
+from adapt.segmenters import ImageFeatures, PromptableSegmenter
 from adapt.text import (
     ClipEmbedder,
     GroundingDetector,
@@ -68,7 +65,7 @@ def token_door(segmenter: PromptableSegmenter, tuning: TextTokenTuning, *, devic
 
     def asked(phrases: Sequence[str]) -> TextMasks:
         embeddings = embedder.phrases(phrases)
-        find = partial(masks_of_phrases, segmenter, phrases=tuple(phrases), embeddings=embeddings, device=device)
+        find = partial(masks_of_phrases, segmenter, phrases=tuple(phrases), embeddings=embeddings)
         return TextMasks(find=find, about={"phrases": list(phrases), **about}, advice=advice)
 
     return asked
@@ -77,18 +74,18 @@ def token_door(segmenter: PromptableSegmenter, tuning: TextTokenTuning, *, devic
 @torch.inference_mode()
 def masks_of_phrases(
     segmenter: PromptableSegmenter,
-    image: npt.NDArray[np.uint8],
+    features: ImageFeatures,
     *,
+    height: int,
+    width: int,
     phrases: Sequence[str],
     embeddings: Tensor,
-    device: torch.device,
 ) -> list[TextMask]:
-    """A mask of an image (H, W, 3) uint8 for each phrase, of which (P, D) embeddings are given; empty ones left out."""
-    features = encode(segmenter, np.ascontiguousarray(image), device)
+    """A mask of an image for each phrase, of which (P, D) embeddings are given; empty ones left out."""
     valid = torch.ones(1, len(phrases), dtype=torch.bool)
-    prompts = Prompts(object_valid=valid, embeddings=embeddings[None]).to(device)
+    prompts = Prompts(object_valid=valid, embeddings=embeddings[None]).to(features.embedding.device)
     answer = segmenter.decode(features, prompts, multimask=False)
-    frame = segmenter.spec.frame(*image.shape[:2])
+    frame = segmenter.spec.frame(height, width)
     masks = (logits_to_image_frame(answer.logits[0, :, 0], frame) > 0).cpu().numpy()
     scores = answer.iou[0, :, 0].float().tolist()
     return [

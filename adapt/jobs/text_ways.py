@@ -8,14 +8,15 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
+from adapt.build import open_test_features
 from adapt.concepts import words_for
 from adapt.datamodules import Store
-from adapt.evaluate import TextResults, text_results
+from adapt.evaluate import TextResults, encode_images, text_results
 from adapt.formats import encode_masks
 from adapt.jobs.text_doors import BoxDoor, MaskDoor, box_door, concept_door, token_door
 from adapt.jobs.tuned import phrase_reader
 from adapt.metrics import PredictedMasks, TrueMasks
-from adapt.predict.asking import ask, encode
+from adapt.predict.asking import ask
 from adapt.predict.opened import whole_image
 from adapt.predict.prompted import PromptedObject
 from adapt.predict.text_boxes import boxes_in
@@ -23,26 +24,28 @@ from adapt.prompts import tight_boxes
 from adapt.recipe import Recipe, TextTokenTuning
 from adapt.runs import versions
 from adapt.samples import Sample
-from adapt.segmenters import PromptableSegmenter
+from adapt.segmenters import ImageFeatures, PromptableSegmenter
 
 TEXT, TRUE_BOX = "text", "true box"
 UNTOUCHED, TUNED = "untouched", "tuned"
 
 
 def asked_by_text(recipe: Recipe, ways: "Ways", store: Store, rows: Sequence[int], *, console: Console) -> TextResults:
-    """Figures of each way, over some rows of a store."""
+    """Figures of each way, over some rows of a store; encoders that are the same in all models run once an image."""
     truth: list[TrueMasks] = []
     groups: list[str] = []
-    answered: dict[tuple[str, str], list[PredictedMasks]] = {}
-    for row in track(rows, "asking by text", console=console, transient=True, disable=not console.is_terminal):
-        sample = store.sample(row)
+    found: dict[tuple[str, str], list[PredictedMasks]] = {}
+    told = track(rows, "asking by text", console=console, transient=True, disable=not console.is_terminal)
+    samples = (store.sample(row) for row in told)
+    kept = open_test_features(recipe, ways.models, images=len(rows), console=console)
+    for sample, features in encode_images(samples, ways.models, device=ways.device, features=kept):
         height, width = sample.image.shape[:2]
         truth.append(TrueMasks(height, width, encode_masks(sample.masks), sample.categories))
         groups.append(sample.group)
-        for key, masks in ways.answers(sample):
-            answered.setdefault(key, []).append(masks)
-    samples = recipe.evaluation.bootstrap_samples
-    return text_results(answered, truth, groups, bootstrap_samples=samples, seed=recipe.seed)
+        for key, masks in ways.answers(sample, features):
+            found.setdefault(key, []).append(masks)
+    resamples = recipe.evaluation.bootstrap_samples
+    return text_results(found, truth, groups, bootstrap_samples=resamples, seed=recipe.seed)
 
 
 def text_facts(
@@ -86,9 +89,9 @@ class Ways:
             learnt: whether there is a model `tuned`, as the recipe has tuned it.
             categories: of all images that will be asked.
         """
-        self.models = models
+        self.models, self.device = models, device
         self._phrases = recipe.text.phrases
-        self._device, self._everything = device, tuple(categories) if recipe.concepts.learn else None
+        self._everything = tuple(categories) if recipe.concepts.learn else None
         self._prompted = {} if recipe.concepts.learn else models
         self._boxes: BoxDoor | None = None
         self._masks: dict[str, MaskDoor] = {}
@@ -102,16 +105,19 @@ class Ways:
         else:
             self._boxes = cache(box_door(recipe.text, device=device))
 
-    def answers(self, sample: Sample) -> Iterator[tuple[tuple[str, str], PredictedMasks]]:
-        """Name of each model and of what it was prompted by, and its masks."""
+    def answers(
+        self, sample: Sample, features: Mapping[str, ImageFeatures]
+    ) -> Iterator[tuple[tuple[str, str], PredictedMasks]]:
+        """Name of each model and of what it was prompted by, and its masks, from its features of the image."""
+        height, width = sample.image.shape[:2]
         asked = sorted(set(sample.categories)) if self._everything is None else self._everything
         words = dict(zip(words_for(asked, self._phrases), asked, strict=True))
         prompts = {TRUE_BOX: true_boxes(sample)}
         if self._boxes is not None:
-            found = boxes_in(whole_image(sample.image), self._boxes(tuple(words)))
-            prompts = {TEXT: [replace(one, category=words[one.category]) for one in found], **prompts}
+            boxes = boxes_in(whole_image(sample.image), self._boxes(tuple(words)))
+            prompts = {TEXT: [replace(one, category=words[one.category]) for one in boxes], **prompts}
         for title, door in self._masks.items():
-            masks = door(tuple(words)).find(sample.image)
+            masks = door(tuple(words)).find(features[title], height=height, width=width)
             yield (
                 (title, TEXT),
                 PredictedMasks(
@@ -120,7 +126,9 @@ class Ways:
                     [one.score for one in masks],
                 ),
             )
-        yield from answers_to(sample, self._prompted, prompts, device=self._device)
+        for title, model in self._prompted.items():
+            for kind, wanted in prompts.items():
+                yield (title, kind), answered(model, features[title], wanted, height=height, width=width)
 
 
 def true_boxes(sample: Sample) -> list[PromptedObject]:
@@ -132,24 +140,16 @@ def true_boxes(sample: Sample) -> list[PromptedObject]:
     ]
 
 
-def answers_to(
-    sample: Sample,
-    models: Mapping[str, PromptableSegmenter],
-    prompts: Mapping[str, Sequence[PromptedObject]],
+def answered(
+    model: PromptableSegmenter,
+    features: ImageFeatures,
+    wanted: Sequence[PromptedObject],
     *,
-    device: torch.device,
-) -> Iterator[tuple[tuple[str, str], PredictedMasks]]:
-    """Name of each model and of each kind of prompts, and the masks; an image is encoded once a model.
-
-    The score of a mask is the detector's, or else the predicted IoU.
-    """
-    height, width = sample.image.shape[:2]
-    for title, model in models.items():
-        features = encode(model, sample.image, device)
-        for kind, wanted in prompts.items():
-            answers = dict(ask(model, features, wanted, height=height, width=width))
-            masks = [encode_masks(answers[place].mask[None])[0] for place in range(len(wanted))]
-            scores = [
-                answers[place].predicted_iou if one.score is None else one.score for place, one in enumerate(wanted)
-            ]
-            yield (title, kind), PredictedMasks(masks, [one.category for one in wanted], scores)
+    height: int,
+    width: int,
+) -> PredictedMasks:
+    """The masks of prompted objects; the score of one is the detector's, or else the predicted IoU."""
+    answers = dict(ask(model, features, wanted, height=height, width=width))
+    masks = [encode_masks(answers[place].mask[None])[0] for place in range(len(wanted))]
+    scores = [answers[place].predicted_iou if one.score is None else one.score for place, one in enumerate(wanted)]
+    return PredictedMasks(masks, [one.category for one in wanted], scores)

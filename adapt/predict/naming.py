@@ -2,16 +2,26 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from adapt.generate import GeneratedMask
-from adapt.predict.asking import Answer
-from adapt.predict.opened import Image, Opened
+from adapt.predict.asking import Answer, encode
+from adapt.predict.opened import Opened
 from adapt.predict.segmenting import Found, Segmentation, as_mask, strips_of
 from adapt.recipe import GenerateSettings, PredictSettings
+from adapt.segmenters import ImageFeatures, PromptableSegmenter
 from adapt.text import TextMask
+
+
+class FindMasks(Protocol):
+    """What finds the masks of phrases in an image that is encoded."""
+
+    def __call__(self, features: ImageFeatures, *, height: int, width: int) -> Sequence[TextMask]:
+        """Masks (height, width), from the features of the image."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,12 +29,12 @@ class TextMasks:
     """What finds the masks of phrases.
 
     Attributes:
-        find: from an image (H, W, 3) uint8 to the masks in it.
+        find: from the features of an image, its `height` and its `width` to the masks in it.
         about: see `TextBoxes`.
         advice: likewise.
     """
 
-    find: Callable[[Image], Sequence[TextMask]]
+    find: FindMasks
     about: Mapping[str, Any]
     advice: str
 
@@ -33,6 +43,8 @@ class TextMasks:
 class NamingModel:
     """See `Model`; this one has no use for prompts other than text."""
 
+    segmenter: PromptableSegmenter
+    device: torch.device
     text: TextMasks
     generate: GenerateSettings
     predict: PredictSettings
@@ -49,7 +61,9 @@ def segment_named(model: NamingModel, opened: Opened, *, advance: Callable[[], N
     objects: list[Found] = []
     masks: dict[int, list[tuple[int, GeneratedMask]]] = {}
     for index in range(opened.slices):
-        for one in model.text.find(opened.picture(index, opened.whole)):
+        picture = np.ascontiguousarray(opened.picture(index, opened.whole))
+        features = encode(model.segmenter, picture, model.device)
+        for one in model.text.find(features, height=picture.shape[0], width=picture.shape[1]):
             number = len(objects) + 1
             place = index if opened.slices > 1 else None
             objects.append(Found(number, one.score, one.phrase, {"text": one.phrase}, place))

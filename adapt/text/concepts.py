@@ -1,21 +1,19 @@
 """All objects of a phrase, by SAM 3 (Carion et al., 2025) without a detector of another kind, untouched or tuned.
 
-The image is encoded once; each phrase is asked for by itself. The score of an object is that of its query times that of
-the phrase being in the image at all.
+Each phrase is asked for by itself. The score of an object is that of its query times that of the phrase being in the
+image at all.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from transformers import CLIPTokenizer, Sam3Model
 
 from adapt.errors import CheckpointError, DataError
 from adapt.families import CONCEPTS
-from adapt.segmenters import PromptableSegmenter, Segmenter, Texts, detector_of
+from adapt.segmenters import ImageFeatures, PromptableSegmenter, Segmenter, Texts, detector_of
 from adapt.segmenters.sam3_concepts import FAMILY
 from adapt.text.loading import Place, find_text_model, load_tokenizer, load_weights
 from adapt.text.masks import TextMask
@@ -104,29 +102,31 @@ def read_phrases(segmenter: PromptableSegmenter, reader: PhraseReader, phrases: 
 @torch.inference_mode()
 def masks_of_concepts(
     segmenter: PromptableSegmenter,
-    image: npt.NDArray[np.uint8],
+    features: ImageFeatures,
     *,
+    height: int,
+    width: int,
     phrases: Sequence[str],
     texts: Texts,
     threshold: float,
 ) -> list[TextMask]:
-    """The objects of an image (H, W, 3) uint8; of each phrase the best first.
+    """The objects of an image; of each phrase the best first.
 
     Args:
         segmenter: on its device, in eval mode.
-        image: to look at.
+        features: of the image.
+        height: of the image.
+        width: of the image.
         phrases: P names for what is found.
         texts: see `read_phrases`, of the same phrases.
         threshold: score above which an object is kept.
     """
     detector = detector_of(segmenter)
     assert detector is not None
-    device = texts.features.device
-    seen = segmenter.encode(segmenter.spec.to_model_frame(np.ascontiguousarray(image))[None].to(device))
-    frame = segmenter.spec.frame(*image.shape[:2])
+    frame = segmenter.spec.frame(height, width)
     found = []
     for place, phrase in enumerate(phrases):
-        answers = detector.find(seen, texts.select([place], device))
+        answers = detector.find(features, texts.select([place], texts.features.device))
         scores, masks = answers.objects(0, frame=frame, threshold=threshold)
         found += [
             TextMask(phrase, score, mask) for score, mask in zip(scores.tolist(), masks.cpu().numpy(), strict=True)

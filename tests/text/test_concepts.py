@@ -16,6 +16,7 @@ from adapt.cli import main
 from adapt.concepts.matching import corners
 from adapt.doctor import examine
 from adapt.errors import CheckpointError, DataError
+from adapt.predict.asking import encode
 from adapt.segmenters import detector_of, load_segmenter
 from adapt.text import PhraseReader, has_concepts, load_concepts, masks_of_concepts, read_phrases
 
@@ -38,7 +39,8 @@ def test_objects_are_those_of_the_stock_model(sam3: Path) -> None:
     finder.model.mask_decoder.register_forward_hook(centred)
     phrases = ("a disc", "cell")
     texts = read_phrases(finder, reader, phrases)
-    every = masks_of_concepts(finder, PICTURE, phrases=phrases, texts=texts, threshold=0.2448)
+    seen = encode(finder, PICTURE, torch.device("cpu"))
+    every = masks_of_concepts(finder, seen, height=40, width=60, phrases=phrases, texts=texts, threshold=0.2448)
     found = [one for one in every if one.phrase == "cell"]
     stock = Sam3Model.from_pretrained(sam3, attn_implementation="sdpa").eval()
     stock.mask_decoder.register_forward_hook(centred)
