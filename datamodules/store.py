@@ -27,6 +27,7 @@ from adapt.errors import DataError
 from adapt.files import in_turn, permissions
 from adapt.formats import decode_crops
 from adapt.samples import Sample
+from adapt.unwritable import unwritable
 from adapt.wording import counted
 
 VERSION = 8
@@ -156,10 +157,8 @@ def open_or_make(
         if store is not None:
             shutil.rmtree(folder.with_suffix(".parts"), ignore_errors=True)  # those that this one made meanwhile
             return store
-        raise DataError(
-            f"cache folder {cache} cannot be written ({error.strerror or error}); free space, or set "
-            "cache=/another/folder. What is prepared is kept"
-        ) from None
+        then = "or set cache=/another/folder. What is prepared is kept"
+        raise DataError(unwritable(f"cache folder {cache}", error, then)) from None
     return _opened(folder)
 
 
