@@ -22,6 +22,7 @@ from datasets import Dataset
 from rich.console import Console
 
 from adapt.datamodules.prepare import SCHEMA, PartFacts, join_parts, make_parts, read_facts
+from adapt.datamodules.reasons import by_reason, told
 from adapt.datamodules.source import Source
 from adapt.errors import DataError
 from adapt.files import in_turn, permissions
@@ -34,6 +35,7 @@ VERSION = 8
 """Raise it when what a store holds changes; older stores are then left alone and made anew."""
 DATA, FACTS = "data.arrow", "facts.json"
 LISTED_ERRORS = 20
+"""Reasons in a message."""
 
 
 @dataclass(frozen=True)
@@ -236,8 +238,10 @@ def _make(source: Source, folder: Path, *, console: Console, on_error: str, work
 
 def _refuse(source: Source, found: Sequence[PartFacts], errors: Sequence[str], *, skip: bool) -> None:
     cases = len(source.cases)
-    shown = "".join(f"\n  {error}" for error in errors[:LISTED_ERRORS])
-    more = f"\n  and {len(errors) - LISTED_ERRORS} more" if len(errors) > LISTED_ERRORS else ""
+    groups = by_reason(errors)
+    shown = "".join(f"\n  {told(group)}" for group in groups[:LISTED_ERRORS])
+    left = sum(map(len, groups[LISTED_ERRORS:]))
+    more = f"\n  and {left:,} more" if left else ""
     several = any(part.errors for part in found)  # images of one case
     what = counted(len(errors), "image") if several else f"{len(errors)} of {counted(cases, 'case')}"
     unusable = f"{what} cannot be used:{shown}{more}" if errors else ""
