@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from adapt.errors import RunError
+from adapt.unwritable import unwritable
+
+ELSEWHERE = "or set output=/another/folder"
 
 
 def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -22,9 +25,7 @@ def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        raise RunError(
-            f"{path} cannot be written ({error.strerror or error}); free space, or set output=/another/folder"
-        ) from None
+        raise RunError(unwritable(path, error, ELSEWHERE)) from None
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -34,15 +35,17 @@ def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
         temporary.chmod(permissions(0o666))
         os.replace(temporary, path)
     except OSError as error:
-        raise RunError(
-            f"{path} cannot be written ({error.strerror or error}); free space, or set output=/another/folder"
-        ) from None
+        raise RunError(unwritable(path, error, ELSEWHERE)) from None
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, *, then: str = ELSEWHERE) -> None:
     """Make a folder and those above it, where they are missing.
+
+    Args:
+        path: of the folder.
+        then: what else can be done where it cannot be made; see `unwritable`.
 
     Raises:
         RunError: it cannot be made.
@@ -50,9 +53,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(
-            f"{path} cannot be written ({error.strerror or error}); free space, or set output=/another/folder"
-        ) from None
+        raise RunError(unwritable(path, error, then)) from None
 
 
 def permissions(mode: int) -> int:

@@ -16,7 +16,8 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from adapt.errors import RunError
-from adapt.files import permissions
+from adapt.files import ELSEWHERE, permissions
+from adapt.unwritable import unwritable
 
 RECIPE, VERSIONS, SPLITS, MODEL, ADAPTER, CHECKPOINTS, STAGES, GALLERY, REPORT, TRAINING, LOCK, THRESHOLDS = (
     "recipe.yaml",
@@ -121,8 +122,7 @@ def _lock(file: int, folder: Path) -> None:
 
 
 def _not_writable(output: Path, error: Exception) -> RunError:
-    reason = getattr(error, "strerror", None) or error
-    return RunError(f"run folder {output} cannot be written ({reason}); set output=/another/folder")
+    return RunError(unwritable(f"run folder {output}", error, ELSEWHERE))
 
 
 def write_folder(target: Path, write: Callable[[Path], object]) -> None:

@@ -18,10 +18,10 @@ class TrainingProgress(Callback):
     Lightning's own bar draws on a console of its own, over which a line cannot be printed.
     """
 
-    def __init__(self, console: Console, throughput: Throughput) -> None:
-        self._console, self._throughput = console, throughput
-        self._begun = 0.0
-        self._from: float | None = None
+    def __init__(self, console: Console, throughput: Throughput, *, steps: int) -> None:
+        """Tell of a training of so many optimiser steps."""
+        self._console, self._throughput, self._steps = console, throughput, steps
+        self._begun, self._from = 0.0, 0
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -33,7 +33,7 @@ class TrainingProgress(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Start the bar, and the clock that the time left is estimated from."""
-        self._begun = time.perf_counter()
+        self._begun, self._from = time.perf_counter(), trainer.global_step
         self._bar.start()
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -49,12 +49,9 @@ class TrainingProgress(Callback):
         batch_idx: int,
     ) -> None:
         """One batch further; a resumed run may begin anywhere."""
-        batches = max(1, trainer.num_training_batches)
-        if self._from is None:
-            self._from = trainer.current_epoch + batch_idx / batches
-        done = trainer.current_epoch + (batch_idx + 1) / batches
-        note = f"{self._throughput.samples_per_second:.1f} samples/s  {self._left(done, trainer)}"
-        self._bar.update(self._task, description=_title(trainer), total=batches, completed=batch_idx + 1, note=note)
+        note = f"{self._throughput.samples_per_second:.1f} samples/s  {self._left(trainer)}"
+        total = trainer.num_training_batches
+        self._bar.update(self._task, description=_title(trainer), total=total, completed=batch_idx + 1, note=note)
 
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Say what the machine is busy with."""
@@ -63,7 +60,6 @@ class TrainingProgress(Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Print the line."""
         metrics = trainer.callback_metrics
-        epoch = trainer.current_epoch + 1
         parts = [_title(trainer)]
         if "train/loss_epoch" in metrics:  # resumed before a validation, an epoch has no step
             parts.append(f"loss {float(metrics['train/loss_epoch']):.3f}")
@@ -79,7 +75,7 @@ class TrainingProgress(Callback):
         elif "val/miou" in metrics:
             parts.append(f"val mIoU of classes {float(metrics['val/miou']):.3f}")
         parts.append(f"{self._throughput.samples_per_second:.1f} samples/s")
-        parts.append(self._left(epoch, trainer))
+        parts.append(self._left(trainer))
         self._console.print("  ".join(parts).rstrip(), highlight=False, soft_wrap=True)
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -92,12 +88,12 @@ class TrainingProgress(Callback):
         """Give the terminal back before the error is printed."""
         self._bar.stop()
 
-    def _left(self, done: float, trainer: lightning.Trainer) -> str:
-        """Time left after `done` epochs, in words; nothing at the end."""
-        rest = (trainer.max_epochs or 0) - done
-        if rest <= 0 or self._from is None or done <= self._from:
+    def _left(self, trainer: lightning.Trainer) -> str:
+        """Time left, in words; nothing at the end, and nothing before the first step."""
+        done, rest = trainer.global_step - self._from, self._steps - trainer.global_step
+        if rest <= 0 or done <= 0:
             return ""
-        seconds = (time.perf_counter() - self._begun) / (done - self._from) * rest
+        seconds = (time.perf_counter() - self._begun) / done * rest
         return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
 
 

@@ -37,7 +37,7 @@ def coco_source(settings: CocoData, root: Path) -> Source:
     return Source(
         inputs=[annotations, *(folder / name for name in times)],
         cases=[
-            *(partial(refuse, f"{annotations}: image {name} {fault}") for name, fault in faults.items()),
+            *(partial(refuse, f"{annotations}, image {name}: {fault}") for name, fault in faults.items()),
             *(
                 partial(read_case, image, folder / image.file_name, settings=settings)
                 for image in images

@@ -1,5 +1,6 @@
 """From a store to batches: the one Lightning datamodule, whatever the domain."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from adapt.datamodules.batches import collate_for_main_process
 from adapt.datamodules.embeddings import ObjectEmbeddings
-from adapt.datamodules.epoch_sampler import EpochSampler
+from adapt.datamodules.epoch_sampler import EpochSampler, Limit
 from adapt.datamodules.prepared_samples import PreparedSamples, Redraw
 from adapt.datamodules.splits import Splits
 from adapt.datamodules.store import Store
@@ -118,7 +119,9 @@ class SegmentationDataModule(lightning.LightningDataModule):
         return DataLoader(
             samples,
             batch_size=settings.batch_size,
-            sampler=EpochSampler(rows, seed=self._seed, shuffle=train, start=self._start if train else (0, 0)),
+            sampler=self._sampler(rows, start=self._start)
+            if train
+            else EpochSampler(rows, seed=self._seed, shuffle=False),
             num_workers=settings.workers,
             timeout=settings.loader_timeout if settings.workers else 0,
             worker_init_fn=leave_signals_to_the_main_process,
@@ -126,6 +129,17 @@ class SegmentationDataModule(lightning.LightningDataModule):
             pin_memory=self._pin_memory,
             persistent_workers=settings.workers > 0,
         )
+
+    def _sampler(self, rows: list[int], *, start: tuple[int, int]) -> EpochSampler:
+        """Of training: `trainer.max_steps` is its end."""
+        settings = self._settings
+        limit = Limit(settings.max_steps, settings.batch_size * settings.accumulate) if settings.max_steps else None
+        return EpochSampler(rows, seed=self._seed, shuffle=True, start=start, limit=limit)
+
+    def train_batches(self, epoch: int) -> int:
+        """Batches that a process has of an epoch; the last one may be cut short."""
+        sampler = self._sampler(self.starts(self.splits.train), start=(epoch, 0))
+        return math.ceil(len(sampler) / self._settings.batch_size)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Augmented batches in a new order each epoch."""

@@ -1,5 +1,6 @@
 """Rows of a split in an order that seed and epoch decide, dealt out to the processes."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -33,19 +34,44 @@ def dealt(order: Sequence[int], *, process: int, processes: int) -> list[tuple[i
     return [(order[turn % len(order)], turn < len(order)) for turn in range(process, wanted, processes)]
 
 
+class Limit(NamedTuple):
+    """Where a training ends, whatever its epochs.
+
+    Attributes:
+        steps: of the optimiser, in all.
+        rows: that a process has of each.
+    """
+
+    steps: int
+    rows: int
+
+    def of_epoch(self, epoch: int, rows: int) -> int:
+        """How many of the rows that a process has of an epoch are before the end."""
+        left = self.steps - epoch * math.ceil(rows / self.rows)
+        return min(rows, left * self.rows) if left > 0 else rows  # an epoch behind the end is not trained on
+
+
 class EpochSampler(Sampler[Key]):
     """Rows of a split as keys, in an order that seed and epoch decide, dealt out to the processes.
 
     How many there are is asked each time: the sampler may be older than the processes.
     """
 
-    def __init__(self, rows: Sequence[int], *, seed: int, shuffle: bool, start: tuple[int, int] = (0, 0)) -> None:
-        """Go on from an epoch, of which a process has had so many rows already."""
-        self._rows, self._seed, self.shuffle = list(rows), seed, shuffle
+    def __init__(
+        self,
+        rows: Sequence[int],
+        *,
+        seed: int,
+        shuffle: bool,
+        start: tuple[int, int] = (0, 0),
+        limit: Limit | None = None,
+    ) -> None:
+        """Go on from an epoch, of which a process has had so many rows already; the last epoch may be cut short."""
+        self._rows, self._seed, self.shuffle, self._limit = list(rows), seed, shuffle, limit
         self._start, self._epoch, self._once = start, start[0], False
 
     def each_once(self) -> None:
-        """Leave out what does not count: for work in which no process waits for another."""
+        """Leave out what does not count, and know no end: for work in which no process waits for another."""
         self._once = True
 
     def set_epoch(self, epoch: int) -> None:
@@ -66,4 +92,6 @@ class EpochSampler(Sampler[Key]):
     def _own(self, order: Sequence[int]) -> list[tuple[int, bool]]:
         process, processes = this_process()
         own = dealt(order, process=process, processes=processes)
-        return [(row, counted) for row, counted in own if counted] if self._once else own
+        if self._once:
+            return [(row, counted) for row, counted in own if counted]
+        return own if self._limit is None else own[: self._limit.of_epoch(self._epoch, len(own))]

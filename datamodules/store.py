@@ -22,17 +22,20 @@ from datasets import Dataset
 from rich.console import Console
 
 from adapt.datamodules.prepare import SCHEMA, PartFacts, join_parts, make_parts, read_facts
+from adapt.datamodules.reasons import by_reason, told
 from adapt.datamodules.source import Source
 from adapt.errors import DataError
 from adapt.files import in_turn, permissions
 from adapt.formats import decode_crops
 from adapt.samples import Sample
+from adapt.unwritable import unwritable
 from adapt.wording import counted
 
 VERSION = 8
 """Raise it when what a store holds changes; older stores are then left alone and made anew."""
 DATA, FACTS = "data.arrow", "facts.json"
 LISTED_ERRORS = 20
+"""Reasons in a message."""
 
 
 @dataclass(frozen=True)
@@ -156,10 +159,8 @@ def open_or_make(
         if store is not None:
             shutil.rmtree(folder.with_suffix(".parts"), ignore_errors=True)  # those that this one made meanwhile
             return store
-        raise DataError(
-            f"cache folder {cache} cannot be written ({error.strerror or error}); free space, or set "
-            "cache=/another/folder. What is prepared is kept"
-        ) from None
+        then = "or set cache=/another/folder. What is prepared is kept"
+        raise DataError(unwritable(f"cache folder {cache}", error, then)) from None
     return _opened(folder)
 
 
@@ -237,8 +238,10 @@ def _make(source: Source, folder: Path, *, console: Console, on_error: str, work
 
 def _refuse(source: Source, found: Sequence[PartFacts], errors: Sequence[str], *, skip: bool) -> None:
     cases = len(source.cases)
-    shown = "".join(f"\n  {error}" for error in errors[:LISTED_ERRORS])
-    more = f"\n  and {len(errors) - LISTED_ERRORS} more" if len(errors) > LISTED_ERRORS else ""
+    groups = by_reason(errors)
+    shown = "".join(f"\n  {told(group)}" for group in groups[:LISTED_ERRORS])
+    left = sum(map(len, groups[LISTED_ERRORS:]))
+    more = f"\n  and {left:,} more" if left else ""
     several = any(part.errors for part in found)  # images of one case
     what = counted(len(errors), "image") if several else f"{len(errors)} of {counted(cases, 'case')}"
     unusable = f"{what} cannot be used:{shown}{more}" if errors else ""

@@ -13,7 +13,7 @@ import torch
 from small_evaluation import SMALL_EVALUATION
 from transformers import SamModel
 
-from adapt.build import count_epochs
+from adapt.build import count_all_steps, count_epochs, make_plan
 from adapt.callbacks.progress import TrainingProgress
 from adapt.cli import main
 from adapt.datamodules.generated.ct import write_phantom
@@ -232,6 +232,29 @@ def test_few_images_are_passed_over_more_often(
 ) -> None:
     recipe = load_recipe(find_recipe("quickstart"), [f"trainer.epochs={epochs}", f"trainer.min_steps={min_steps}"])
     assert count_epochs(recipe, steps_per_epoch=steps_per_epoch) == expected
+
+
+@pytest.mark.parametrize(
+    ("epochs", "min_steps", "max_steps", "expected"),
+    [
+        (3, 0, 0, (3, 21)),
+        (3, 0, 3, (1, 3)),
+        (3, 0, 14, (2, 14)),
+        (3, 0, 15, (3, 15)),
+        (3, 0, 99, (3, 21)),
+        (3, 1000, 3, (1, 3)),
+        (3, 25, 0, (4, 28)),
+        (3, 25, 26, (4, 26)),
+    ],
+)
+def test_a_run_ends_after_its_most_steps_whatever_else_is_asked(
+    epochs: int, min_steps: int, max_steps: int, expected: tuple[int, int]
+) -> None:
+    values = {"epochs": epochs, "min_steps": min_steps, "max_steps": max_steps}
+    recipe = load_recipe(find_recipe("quickstart"), [f"trainer.{key}={value}" for key, value in values.items()])
+    counts = count_epochs(recipe, steps_per_epoch=7), count_all_steps(recipe, steps_per_epoch=7)
+    assert counts == expected
+    assert make_plan(recipe, steps_per_epoch=7).total_steps == expected[1]
 
 
 def test_two_patients_train_without_validation_and_give_no_interval(

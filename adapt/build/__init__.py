@@ -15,6 +15,7 @@ from adapt.build.features import nothing_to_keep, open_features, open_test_featu
 from adapt.build.lines import plan_lines, store_lines
 from adapt.build.model import as_computed, check_model, make_segmenter, pick_device, tune, tuned_from
 from adapt.build.training import (
+    count_all_steps,
     count_epochs,
     count_steps,
     is_sharded,
@@ -29,6 +30,7 @@ from adapt.build.training import (
 __all__ = [
     "as_computed",
     "check_model",
+    "count_all_steps",
     "count_epochs",
     "count_steps",
     "is_sharded",

@@ -20,6 +20,7 @@ from adapt.datamodules.generated import PREFIX, generated_folder
 from adapt.datamodules.hub import hub_source
 from adapt.datamodules.labelled import is_labelled, labelled_source, refuse_held_out
 from adapt.datamodules.medical import medical_source
+from adapt.datamodules.reasons import by_reason, told
 from adapt.datamodules.source import joined
 from adapt.datamodules.store import open_or_make
 from adapt.datamodules.synthetic import redraw, synthetic_source
@@ -56,8 +57,8 @@ def make_general_store(recipe: Recipe, console: Console) -> Store:
 
 def _store_of(data: DataSettings, recipe: Recipe, console: Console, *, label: LabelSettings | None = None) -> Store:
     store = open_store(data, recipe, console, on_error=data.on_error, label=label)
-    for error in store.facts.skipped:
-        console.print(f"[yellow]skipped:[/] {escape(error)}", highlight=False, soft_wrap=True)
+    for group in by_reason(store.facts.skipped):
+        console.print(f"[yellow]skipped:[/] {escape(told(group))}", highlight=False, soft_wrap=True)
     return store
 
 

@@ -47,8 +47,16 @@ def count_steps(recipe: Recipe, data: SegmentationDataModule) -> int:
 
 
 def count_epochs(recipe: Recipe, *, steps_per_epoch: int) -> int:
-    """Epochs of a run: as many as the recipe says, or more until `trainer.min_steps` is reached."""
-    return max(recipe.trainer.epochs, math.ceil(recipe.trainer.min_steps / steps_per_epoch))
+    """Epochs of a run: as the recipe says, or more until `trainer.min_steps`, and none behind `trainer.max_steps`."""
+    settings = recipe.trainer
+    epochs = max(settings.epochs, math.ceil(settings.min_steps / steps_per_epoch))
+    return min(epochs, math.ceil(settings.max_steps / steps_per_epoch)) if settings.max_steps else epochs
+
+
+def count_all_steps(recipe: Recipe, *, steps_per_epoch: int) -> int:
+    """Optimiser steps of a run; its last epoch may have fewer than the others."""
+    steps = count_epochs(recipe, steps_per_epoch=steps_per_epoch) * steps_per_epoch
+    return min(steps, recipe.trainer.max_steps or steps)
 
 
 def is_sharded(recipe: Recipe) -> bool:
@@ -152,7 +160,7 @@ def make_plan(recipe: Recipe, *, steps_per_epoch: int) -> OptimizationPlan:
         weight_decay=optimizer.weight_decay,
         warmup_steps=optimizer.warmup_steps,
         schedule=optimizer.schedule,
-        total_steps=count_epochs(recipe, steps_per_epoch=steps_per_epoch) * steps_per_epoch,
+        total_steps=count_all_steps(recipe, steps_per_epoch=steps_per_epoch),
         milestones=tuple(optimizer.milestones),
         milestone_factor=optimizer.milestone_factor,
         decayed=optimizer.decayed,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from adapt.errors import RunError
 from adapt.families import ORIGINALS
+from adapt.files import make_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def run(options: argparse.Namespace) -> None:
 
     check_writable(output)
     model = published_model(read_weights(source), source=str(source))
-    output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(output.parent, then="or give --output another folder")
     with quiet_transformers():
         write_folder(output, model.save_pretrained)
     print(f"{output} ({model.config.model_type}, {model.num_parameters():,} parameters)")

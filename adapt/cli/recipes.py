@@ -6,6 +6,7 @@ from pathlib import Path
 
 from adapt.errors import RecipeError
 from adapt.recipe import Recipe, describe_recipes, find_recipe, keys_page
+from adapt.unwritable import unwritable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,5 +49,5 @@ def _copy(source: Path, target: str | None) -> None:
     except FileExistsError:
         raise RecipeError(f"{destination} exists already and is not overwritten; name another target") from None
     except OSError as error:
-        raise RecipeError(f"{destination} cannot be written: {error.strerror}; name another target") from None
+        raise RecipeError(unwritable(destination, error, "or name another target")) from None
     print(f"wrote {destination}; run it with: adapt fit --recipe {destination}")

@@ -33,8 +33,8 @@ from adapt.datacheck.tracks import jumping_tracks
 from adapt.datacheck.walk import digest, summarise, summarise_store
 from adapt.datamodules import Splits, Store, split_groups
 from adapt.datamodules.labelled import is_labelled
-from adapt.errors import CheckpointError, DataError, RunError
-from adapt.files import write_file, write_text
+from adapt.errors import CheckpointError, DataError
+from adapt.files import make_folder, write_file, write_text
 from adapt.recipe import DataSettings, Recipe, group_rule
 from adapt.runs import check_writable, new_run_folder
 from adapt.segmenters import SegmenterSpec
@@ -68,7 +68,10 @@ def check_data(recipe: Recipe, *, name: str, folder: Path | None, strict: bool) 
     output = Path(recipe.output).expanduser()
     check_writable(output if folder is None else folder)
     report, store = _examine(recipe, name, console)
-    folder = new_run_folder(output, f"{name}/checks") if folder is None else _made(folder)
+    if folder is None:
+        folder = new_run_folder(output, f"{name}/checks")
+    else:
+        make_folder(folder, then="or name another with --output")
     write_text(folder / JSON, json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n")
     written = [folder / JSON]
     if store is not None:
@@ -205,11 +208,3 @@ def _may_lie_in_pieces(data: DataSettings) -> bool:
     """
     whole: bool = getattr(data, "objects", None) == "label" and getattr(data, "label_kind", "classes") == "classes"
     return whole or data.kind == "coco"
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"folder {folder} cannot be written ({error.strerror}); name another with --output") from None
-    return folder

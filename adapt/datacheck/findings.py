@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from adapt.datacheck.walk import ObjectSummary, SampleSummary
+from adapt.datamodules.reasons import by_reason, told
 from adapt.datamodules.store import Facts
 from adapt.segmenters import SegmenterSpec
 from adapt.wording import counted, listed
@@ -24,7 +25,8 @@ class Finding:
         code: the same for findings of one kind; `docs/checking-data.md` explains each.
         severity: see `SEVERITIES`.
         text: what is found, and what to do about it.
-        where: names of all samples or groups it is about; empty for the data as a whole.
+        where: names of all samples or groups it is about, or the errors of all cases that cannot be used; empty for
+            the data as a whole.
         caption: a few words for the pictures of these samples; empty if a picture shows nothing of it.
     """
 
@@ -42,14 +44,15 @@ def of_total(count: int, total: int, name: str) -> str:
 
 
 def unusable_cases(facts: Facts, *, refused: bool) -> list[Finding]:
-    """One finding a case that cannot be read or whose image and label do not belong together.
+    """Cases that cannot be read, or whose image and label do not belong together; one finding a reason.
 
     Args:
         facts: of a store that was made without them.
         refused: whether `fit` would stop at them (`data.on_error: fail`) or go on without.
     """
     severity: Severity = "error" if refused else "warning"
-    return [Finding("unusable_case", severity, error) for error in facts.skipped]
+    groups = by_reason(facts.skipped)
+    return [Finding("unusable_case", severity, told(group), tuple(group)) for group in groups]
 
 
 def left_out(facts: Facts) -> list[Finding]:

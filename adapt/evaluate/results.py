@@ -56,12 +56,16 @@ class VolumeFigures:
 
     Attributes:
         dice, nsd: in three dimensions.
+        tolerance: least and greatest of the NSD, in `unit`: two pixels differ with the spacing of the volumes.
+        unit: None where the volumes are not all in the same unit.
         categories: the same for each category.
         volumes: how many.
     """
 
     dice: float
     nsd: float
+    tolerance: tuple[float, float]
+    unit: str | None
     categories: dict[str, StructureFigures]
     volumes: int
 

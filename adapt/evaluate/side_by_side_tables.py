@@ -10,11 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from adapt.csv_text import csv_text
-from adapt.errors import RunError
 from adapt.evaluate.results import Gain
 from adapt.evaluate.side_by_side import Comparison, Entry
 from adapt.evaluate.tables import MODELS, TITLES, interval_text
-from adapt.files import write_text
+from adapt.files import make_folder, write_text
 
 HEADER = ["prompt", "run", "mIoU", "95 % interval", "Dice", "NSD"]
 CLICK_HEADER = ["prompt", "run", "NoC@85", "95 % interval", "NoC@90", "95 % interval"]
@@ -88,10 +87,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     Raises:
         RunError: the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder} cannot be written ({error.strerror}); give --output another folder") from None
+    make_folder(folder, then="or give --output another folder")
     facts = ("name", "recipe", "checkpoint", "model")
     data = {
         "runs": [{fact: getattr(run, fact) for fact in facts} for run in comparison.runs],

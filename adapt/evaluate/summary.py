@@ -198,9 +198,12 @@ def _click_figures(scores: Sequence[ObjectScore]) -> ClickFigures:
 
 
 def _volume_figures(scores: Sequence[VolumeScore]) -> VolumeFigures:
+    tolerances, units = [score.tolerance for score in scores], {score.unit for score in scores}
     return VolumeFigures(
         dice=mean_over_groups(by_group(scores, DICE)),
         nsd=mean_over_groups(by_group(scores, NSD)),
+        tolerance=(min(tolerances), max(tolerances)),
+        unit=units.pop() if len(units) == 1 else None,
         categories={
             name: StructureFigures(dice=mean_over_groups(by_group(own, DICE)), nsd=mean_over_groups(by_group(own, NSD)))
             for name, own in _by_category(scores).items()

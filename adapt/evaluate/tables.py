@@ -20,6 +20,7 @@ from adapt.evaluate.results import (
     ProtocolFigures,
     Results,
     StructureFigures,
+    VolumeFigures,
 )
 from adapt.evaluate.scoring import ObjectScore
 from adapt.evaluate.shrinking import shrinks
@@ -97,11 +98,25 @@ def _click_rows(figures: ProtocolFigures) -> list[list[str]]:
     return rows
 
 
-VOLUME_HEADER = ["prompt", "structure", "model", "3D Dice", "3D NSD"]
+def volume_header(results: Results) -> list[str]:
+    """Header of the table of volumes, with the tolerance of the surface distance; nothing if there are none."""
+    for figures in results.protocols.values():
+        found = figures.base.volumes
+        if found is not None:
+            return ["prompt", "structure", "model", "3D Dice", f"3D NSD{_at(found)}"]
+    return []
+
+
+def _at(volumes: VolumeFigures) -> str:
+    """` at 2 mm`, or ` at 1.4 to 2 mm` where two pixels are not as long in every volume."""
+    if volumes.unit is None:
+        return " (several units)"
+    least, greatest = (f"{value:.3g}" for value in volumes.tolerance)
+    return f" at {least if least == greatest else f'{least} to {greatest}'} {volumes.unit}"
 
 
 def volume_rows(results: Results) -> list[list[str]]:
-    """Cells of the table of volumes, one row a protocol, structure and model; the mean of a protocol comes last."""
+    """Cells below `volume_header`, one row a protocol, structure and model; the mean of a protocol comes last."""
     rows = []
     for name, figures in results.protocols.items():
         for key, model in figures.models.items():
@@ -183,7 +198,7 @@ def print_table(results: Results, console: Console) -> None:
         )
     volumes = volume_rows(results)
     if volumes:
-        console.print(make_table("Volumes: all slices put together", VOLUME_HEADER, volumes, texts=3))
+        console.print(make_table("Volumes: all slices put together", volume_header(results), volumes, texts=3))
     if results.automatic is not None:
         cells = [AUTOMATIC_HEADER, *automatic_rows(results.automatic, MODELS)]
         if console.width < AUTOMATIC_WIDE:

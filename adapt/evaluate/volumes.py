@@ -30,6 +30,8 @@ class VolumeScore:
 
     Attributes:
         dice, nsd: in three dimensions.
+        tolerance: of the NSD, in `unit`.
+        unit: of the volume's spacing.
     """
 
     model: str
@@ -39,6 +41,8 @@ class VolumeScore:
     group: str
     dice: float
     nsd: float
+    tolerance: float
+    unit: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +96,7 @@ def _scores(
         last = sample
     assert last.slice_of is not None and last.slice_of[2] is not None
     size = last.masks.shape[1:]
-    spacing = (last.slice_of[2], *last.spacing)
+    spacing, allowed = (last.slice_of[2], *last.spacing), tolerance_of(last, tolerance)
     for category in sorted({name for part in slices for name in part.truths}):
         labelled = {part.index: part.truths[category] for part in slices if category in part.truths}
         truth = _stacked(labelled, size, slices)
@@ -100,7 +104,7 @@ def _scores(
         for model, protocol, _ in keys:
             own = (model, protocol, category)
             answer = _stacked({part.index: part.answers[own] for part in slices if own in part.answers}, size, slices)
-            border = boundary_score(answer, truth, spacing=spacing, tolerance=tolerance_of(last, tolerance))
+            border = boundary_score(answer, truth, spacing=spacing, tolerance=allowed)
             yield VolumeScore(
                 model=model,
                 protocol=protocol,
@@ -109,6 +113,8 @@ def _scores(
                 group=last.group,
                 dice=float(dice(answer.reshape(1, -1), truth.reshape(1, -1))),
                 nsd=border.nsd,
+                tolerance=allowed,
+                unit=last.spacing_unit,
             )
 
 

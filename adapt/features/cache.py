@@ -16,6 +16,7 @@ from adapt.features.folder import About, describe, entry_path, evict, kept_entri
 from adapt.features.keys import image_key
 from adapt.samples import Cached
 from adapt.segmenters import Hidden
+from adapt.unwritable import unwritable
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 PENDING = 32
@@ -106,7 +107,5 @@ class FeatureCache:
                 self._bytes = evict(self._prefix.parent, limit=self._limit)
         except OSError as error:
             self._writes = False
-            self._notice(
-                f"features are no longer kept: {self._prefix} cannot be written ({error.strerror or error}); free "
-                "space, set cache=/another/folder, or features.cache=false"
-            )
+            what = f"features are no longer kept: {self._prefix}"
+            self._notice(unwritable(what, error, "set cache=/another/folder, or features.cache=false"))

@@ -15,6 +15,7 @@ from adapt.formats.extras import extra
 from adapt.formats.georeference import Geometries, to_ground
 from adapt.formats.geotiff import CACHE_BYTES, LABEL_TYPES, Scene
 from adapt.formats.polygons import polygonise
+from adapt.unwritable import unwritable
 
 with extra("satellite", reads="GeoTIFF"):
     import rasterio
@@ -75,8 +76,7 @@ def write_label_strips(path: Path, strips: Strips, *, largest: int, like: Scene)
         temporary.chmod(permissions(0o666))
         os.replace(temporary, path)
     except (OSError, RasterioError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RunError(f"{path} cannot be written ({reason}); free space, or name another folder") from None
+        raise RunError(unwritable(path, error, "or name another folder")) from None
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from adapt.errors import RunError
 from adapt.files import permissions
 from adapt.formats.extras import extra
+from adapt.unwritable import unwritable
 
 with extra("microscopy", reads="OME-Zarr"):
     import zarr
@@ -68,7 +69,7 @@ def write_ome_zarr(
         temporary.chmod(permissions(0o777))  # mkdtemp's 0700 would hide it from colleagues
         os.rename(temporary, folder)
     except OSError as error:
-        raise RunError(f"{folder} cannot be written ({error.strerror or error}); free space, or name another") from None
+        raise RunError(unwritable(folder, error, "or name another folder")) from None
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)

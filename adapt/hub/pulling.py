@@ -14,7 +14,7 @@ from pathlib import Path
 from huggingface_hub import HfApi
 
 from adapt.errors import HubError
-from adapt.files import write_text
+from adapt.files import make_folder, write_text
 from adapt.hub.package import MARKER, MODEL_FILES, RECIPE, TOKENIZER_FILES, recipe_text
 from adapt.hub.portable import portable_recipe
 from adapt.hub.repository import told
@@ -87,7 +87,7 @@ def write_recipe(pulled: Pulled, path: Path) -> None:
         HubError: something is there already.
     """
     _check_new(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, then="or give --output another place")
     write_text(path, _text(pulled))
 
 
@@ -101,7 +101,7 @@ def write_start(pulled: Pulled, folder: Path, *, tell: Callable[[str], None]) ->
         HubError: something is there already, or what was fetched is not what was pushed.
     """
     _check_new(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent, then="or give --output another folder")
     sums = _checksums(_fetch(pulled.repo, MARKER, pulled.commit, tell=tell))
     local = pulled.recipe.model.model_copy(update={"checkpoint": str((folder / MODEL).resolve()), "revision": None})
     recipe = pulled.recipe.model_copy(update={"model": local})

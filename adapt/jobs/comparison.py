@@ -31,6 +31,7 @@ from adapt.evaluate import (
     write_report,
     write_tables,
 )
+from adapt.files import make_folder
 from adapt.jobs.automatic import automatic_images, automatic_of, automatic_scores, evaluation_grid
 from adapt.jobs.retention import GeneralImages, general_scores, retention_of
 from adapt.jobs.training_figures import Training
@@ -121,7 +122,7 @@ def compare(
     print_table(results, Terminal())
     if retention is not None:
         print(f"general images: {forgetting_text(retention)}")
-    (folder / GALLERY).mkdir(exist_ok=True)  # training may have left galleries of its epochs there
+    make_folder(folder / GALLERY)  # training may have left galleries of its epochs there
     by_id = dict(zip((data.store.rows[row]["sample_id"] for row in rows), rows, strict=True))
     pictures = draw_gallery(
         scores, count=settings.gallery, sample_of=lambda name: data.store.sample(by_id[name]), folder=folder / GALLERY

@@ -23,6 +23,7 @@ from adapt.export import (
     write_encoder,
     write_quantised,
 )
+from adapt.files import make_folder
 from adapt.jobs.tested_groups import unseen_groups
 from adapt.jobs.tuned import check_prompted, load_tuned
 from adapt.recipe import Recipe, load_recipe
@@ -58,7 +59,7 @@ def export(run_folder: Path, output: Path, *, int8: bool) -> None:
     check_exportable(segmenter.family)
     merge(segmenter)
     console = Console(stderr=True)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(output.parent, then="or give --output another folder")
 
     def fill(folder: Path) -> None:
         console.print("exporting; this takes a minute or two", highlight=False)

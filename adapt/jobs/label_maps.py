@@ -22,6 +22,7 @@ from adapt.evaluate.semantic import (
     write_class_report,
     write_classes,
 )
+from adapt.files import make_folder
 from adapt.jobs.training_figures import Training
 from adapt.recipe import Recipe, as_yaml
 from adapt.runs import GALLERY, REPORT, versions
@@ -74,7 +75,7 @@ def evaluate_label_maps(
         lines = [*lines, ("training", str(training))]
     write_classes(results, scores, folder, facts=facts)
     print_classes(results, Terminal())
-    (folder / GALLERY).mkdir(exist_ok=True)
+    make_folder(folder / GALLERY)
     by_id = dict(zip((data.store.rows[row]["sample_id"] for row in rows), rows, strict=True))
     pictures = draw_label_maps(
         scores,

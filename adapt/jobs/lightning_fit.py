@@ -10,6 +10,7 @@ import lightning
 from adapt.datamodules import SegmentationDataModule
 from adapt.errors import RunError
 from adapt.task import AdaptTask
+from adapt.unwritable import unwritable
 
 NO_SHARED_MEMORY = "unable to allocate shared memory"
 """As torch says it."""
@@ -41,9 +42,7 @@ def lightning_fit(
             if error.errno not in DISK_ERRORS:
                 raise
             place = error.filename or trainer.default_root_dir
-            raise RunError(
-                f"{place} cannot be written ({error.strerror}); free space, then resume from the last checkpoint"
-            ) from None
+            raise RunError(unwritable(place, error, "then resume from the last checkpoint")) from None
         finally:
             for worker in set(multiprocessing.active_children()) - others:
                 worker.kill()  # Python would wait for one that is stuck, for ever

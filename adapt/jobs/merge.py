@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from adapt.errors import RunError
+from adapt.files import make_folder
 from adapt.jobs.tuned import check_trained, load_tuned, write_stock
 from adapt.recipe import load_recipe
 from adapt.runs import (
@@ -33,6 +34,6 @@ def merge(run_folder: Path, output: Path) -> None:
     recipe = load_recipe(run_folder / RECIPE)
     segmenter = load_tuned(recipe, run_folder)
     merge_inserted(segmenter)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(output.parent, then="or give --output another folder")
     write_stock(recipe, segmenter, output)
     print(output)

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from adapt.build import (
     check_model,
+    count_all_steps,
     count_epochs,
     count_steps,
     make_data,
@@ -92,14 +93,17 @@ def with_batch(recipe: Recipe, size: int) -> Recipe:
 
 
 def steps_line(recipe: Recipe, data: SegmentationDataModule) -> str:
-    """Epochs and steps of a fit, and why they are more than `trainer.epochs`, if they are."""
+    """Epochs and steps of a fit, and why they are more than `trainer.epochs`, or end before, if they do."""
     steps = count_steps(recipe, data)
     epochs = count_epochs(recipe, steps_per_epoch=steps)
-    text = f"{counted(epochs, 'epoch')} of {counted(steps, 'step')}, {epochs * steps} in all"
+    total = count_all_steps(recipe, steps_per_epoch=steps)
+    text = f"{counted(epochs, 'epoch')} of {counted(steps, 'step')}, {total} in all"
     processes, settings = count_processes(recipe), recipe.trainer
     if processes > 1:
         images = processes * settings.batch_size * settings.accumulate
         text += f", on {processes} devices with {settings.batch_size} images each, {images} a step"
-    if epochs > recipe.trainer.epochs:
+    if total < max(settings.epochs * steps, settings.min_steps):
+        text += f" (and no more, since trainer.max_steps={total}; 0 lifts it)"
+    elif epochs > recipe.trainer.epochs:
         text += f" (not {recipe.trainer.epochs}, since trainer.min_steps={recipe.trainer.min_steps}; 0 lifts it)"
     return text

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from adapt import __version__
 from adapt.errors import AdaptError, HubError, RunError
+from adapt.files import make_folder
 from adapt.hub import (
     ADAPTER_FILES,
     PICTURES,
@@ -216,7 +217,7 @@ def write_dry_run(run_folder: Path, settings: HubSettings, *, repo: str, output:
         raise RunError(f"{output} is there already; give --output a new folder")
     check_writable(output)
     ready = make_ready(run_folder, settings, repo=repo)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(output.parent, then="or give --output another folder")
     write_folder(output, ready.write)
     print(f"would be pushed to {repo} ({'private' if settings.private else 'public'}), in one commit: {output}")
     for path in sorted(path for path in output.rglob("*") if path.is_file()):

@@ -16,7 +16,7 @@ from adapt.build import (
     plan_training_features,
     tune,
 )
-from adapt.files import write_text
+from adapt.files import make_folder, write_text
 from adapt.jobs.console import print_lines
 from adapt.jobs.plan import steps_line
 from adapt.jobs.stopping import stopping_rules
@@ -61,7 +61,7 @@ def train_stages(
         kept = plan_training_features(stage, segmenter, store, splits)
         features = open_features(stage, segmenter, kept, precision=stage.trainer.precision, console=console)
         data = make_data(stage, store, splits, segmenter.spec, device, features=features)
-        place.mkdir(parents=True, exist_ok=True)
+        make_folder(place)
         if processes.first:
             write_text(place / RECIPE, as_yaml(stage))
         print_lines(

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 
 from adapt.build import (
+    count_all_steps,
     count_epochs,
     count_steps,
     is_sharded,
@@ -27,6 +28,7 @@ from adapt.callbacks.kept import Kept, best_good, kept_checkpoints, newest_good
 from adapt.callbacks.loss_guard import BAD_BATCHES, LossGuard
 from adapt.callbacks.metrics_files import JSONL, drop_lines_after
 from adapt.callbacks.progress import TrainingProgress
+from adapt.callbacks.short_last_epoch import ShortLastEpoch
 from adapt.callbacks.throughput import Throughput
 from adapt.callbacks.whole_between_steps import DividedInSteps, WholeBetweenSteps
 from adapt.concepts import Vocabulary
@@ -113,13 +115,14 @@ def train(
             folder=folder,
             loggers=loggers,
             callbacks=[
+                ShortLastEpoch(),  # before all that ask how long an epoch is
                 *([DividedInSteps()] if is_sharded(recipe) else []),
                 *([AveragedWeights(recipe.optimizer.ema)] if recipe.optimizer.ema else []),  # before all that look
                 *([WholeBetweenSteps()] if is_sharded(recipe) else []),
                 *guards,
                 *stops,
                 throughput,
-                TrainingProgress(console, throughput),
+                TrainingProgress(console, throughput, steps=count_all_steps(recipe, steps_per_epoch=steps_per_epoch)),
                 *epoch_galleries(recipe, data, segmenter, folder=folder, device=device),
             ],
             validated=validated,
@@ -183,7 +186,8 @@ def _go_on(last: Kept, data: SegmentationDataModule, *, notice: Callable[[str], 
     Raises:
         RunError: the data are others than those that it was written with.
     """
-    place, batches = last.place, len(data.train_dataloader())
+    place = last.place
+    batches = data.train_batches(place.epochs - (place.batches == 0))  # of the epoch in which it was written
     if place.batches_per_epoch != batches:
         raise RunError(
             f"{last.path}: an epoch had {place.batches_per_epoch:,} batches, and has {batches:,} now, so the data have "

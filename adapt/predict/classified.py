@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from adapt.files import make_folder
 from adapt.predict.asking import encode
 from adapt.predict.mosaic import Part, compose, read_labels, write_spool
 from adapt.predict.opened import Image, Opened
@@ -30,7 +31,7 @@ def segment_classes(model: Model, opened: Opened, *, work: Path, advance: Callab
         work: folder that keeps label maps of tiles, or of whole slices.
         advance: called after each of them.
     """
-    work.mkdir(parents=True, exist_ok=True)
+    make_folder(work, then="or give --output another folder")
     tiled = opened.tile_size is not None and max(opened.height, opened.width) > opened.tile_size
     tiles = [opened.whole]
     if tiled and opened.tile_size is not None:

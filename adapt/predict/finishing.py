@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from adapt.errors import DataError
-from adapt.files import write_file
+from adapt.files import make_folder, write_file
 from adapt.predict.inputs import Input
 from adapt.predict.naming import NamingModel
 from adapt.predict.opening import open_input
@@ -81,7 +81,7 @@ def finish_input(
         more = []
         if request.overview:
             more = [request.output / OVERVIEW / f"{one.name}.png"]
-            more[0].parent.mkdir(exist_ok=True)
+            make_folder(more[0].parent, then="or give --output another folder")
             picture = draw_overview(opened, found)
             write_file(more[0], lambda file: file.write(picture))
     write_record(request.output, one.name, key=key, about=output.about, files=[*files, *more], objects=rows)

@@ -19,6 +19,7 @@ from adapt.predict.opened import Opened
 from adapt.predict.prompted import PromptedObject
 from adapt.predict.segmenting import Segmentation
 from adapt.segmenters import PromptableSegmenter
+from adapt.unwritable import unwritable
 
 VERSION = 1
 """Raise it when what is written changes; older results are then made anew."""
@@ -60,8 +61,7 @@ def claim_output(output: Path) -> None:
         for folder in (output, output / RECORDS, output / WORK):
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = error.strerror or error
-        raise RunError(f"{output} cannot be written ({reason}); give --output another folder") from None
+        raise RunError(unwritable(output, error, "or give --output another folder")) from None
 
 
 def read_record(output: Path, name: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from adapt.files import make_folder
 from adapt.formats import encode_masks
 from adapt.generate import Funnel, GeneratedMask, Rle, generate, label_map
 from adapt.predict.asking import Answer, ask, encode
@@ -158,7 +159,7 @@ def segment_in_tiles(
         work: folder that keeps the tiles.
         advance: called after each tile.
     """
-    work.mkdir(parents=True, exist_ok=True)
+    make_folder(work, then="or give --output another folder")
     tiles, given = tiles_of(opened, wanted)
     spools = [work / f"{index:04d}_{place:06d}.npz" for place in range(len(tiles))]
     funnel = Funnel()

@@ -119,6 +119,12 @@ class TrainerSettings(Settings):
     min_steps: int = Field(
         0, ge=0, description="Train for more epochs if these are fewer optimiser steps: small data sets need them."
     )
+    max_steps: int = Field(
+        0,
+        ge=0,
+        description="End after so many optimiser steps, whatever epochs and min_steps say, with a validation as after "
+        "any epoch: to try a large data set; 0: no limit.",
+    )
     batch_size: int = Field(
         4, ge=1, description="Images a batch on each device; a step has one batch, or `accumulate` of them."
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from adapt.datamodules.generated import ct, ct_dicom, dividing_cells, nuclei, scene, shapes
 from adapt.errors import DataError
 from adapt.files import permissions
+from adapt.unwritable import unwritable
 
 PREFIX = "adapt:"
 """What a `data.root` that is generated begins with."""
@@ -69,9 +70,7 @@ def generated_folder(name: str, *, kind: str, cache: Path) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".writing."))
     except OSError as error:
-        raise DataError(
-            f"cache folder {cache} cannot be written ({error.strerror}); set cache=/another/folder"
-        ) from None
+        raise DataError(unwritable(f"cache folder {cache}", error, "or set cache=/another/folder")) from None
     try:
         data.write(temporary)
         temporary.chmod(permissions(0o777))  # mkdtemp's 0700 would hide a shared cache from colleagues

@@ -106,7 +106,10 @@ def test_a_recipe_is_copied_into_a_folder_or_to_a_name(tmp_path: Path) -> None:
 def test_a_target_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     done = _run(tmp_path, "recipes", "copy", "folder", "nowhere/mine.yaml")
     assert done.returncode == 2
-    assert done.stderr.startswith("adapt: error: nowhere/mine.yaml cannot be written: ")
+    assert done.stderr == (
+        "adapt: error: nowhere/mine.yaml cannot be written (No such file or directory); make the folder that it "
+        "belongs in, or name another target\n"
+    )
 
 
 def test_a_wrong_recipe_is_answered_without_traceback_or_torch(tmp_path: Path) -> None:

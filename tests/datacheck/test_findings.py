@@ -46,6 +46,14 @@ def test_each_unusable_case_is_a_finding_as_grave_as_the_recipe_takes_it(refused
     ]
 
 
+def test_cases_of_one_reason_are_one_finding_that_has_the_error_of_each() -> None:
+    errors = ["a.nii: 3 voxels are NaN", "b.nii: no label", "c.nii: 20 voxels are NaN"]
+    nan, unlabelled = unusable_cases(_facts(skipped=errors), refused=True)
+    assert nan.text == "a.nii: 3 voxels are NaN (likewise 1 other: c.nii)"
+    assert nan.where == ("a.nii: 3 voxels are NaN", "c.nii: 20 voxels are NaN")
+    assert (unlabelled.text, unlabelled.where) == ("b.nii: no label", ("b.nii: no label",))
+
+
 def test_a_case_without_an_object_is_a_warning_and_a_slice_without_one_a_note() -> None:
     [case] = left_out(_facts(empty_cases=2, empty_images=2))
     assert (case.code, case.severity) == ("empty_cases", "warning")

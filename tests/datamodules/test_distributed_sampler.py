@@ -1,11 +1,13 @@
 """Samples dealt out to processes: each counts once an epoch, and all have as many."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapt.datamodules import epoch_sampler
-from adapt.datamodules.epoch_sampler import EpochSampler, Key, dealt
+from adapt.datamodules.epoch_sampler import EpochSampler, Key, Limit, dealt
 
 
 @given(order=st.lists(st.integers(0, 10**6), min_size=1, max_size=40, unique=True), processes=st.integers(1, 3))
@@ -51,6 +53,39 @@ def test_a_sampler_that_goes_on_gives_what_is_left_of_its_epoch_and_then_whole_o
             sampler.set_epoch(later)
         assert list(resumed) == list(whole)[done if later == epoch else 0 :]
     assert len(resumed) == len(rows)
+
+
+@given(
+    rows=st.integers(1, 40),
+    processes=st.integers(1, 3),
+    batch=st.integers(1, 5),
+    accumulate=st.integers(1, 3),
+    most=st.integers(1, 30),
+)
+def test_a_limit_ends_after_so_many_steps_in_all_processes_and_changes_none_of_them(
+    rows: int, processes: int, batch: int, accumulate: int, most: int
+) -> None:
+    """Steps are counted as a trainer does: batch by batch, and a step for what is left at an epoch's end."""
+    limit = Limit(most, batch * accumulate)
+    with pytest.MonkeyPatch.context() as patch:
+        taken = []
+        for process in range(processes):
+            patch.setattr(epoch_sampler, "this_process", lambda process=process: (process, processes))
+            free, limited = (EpochSampler(range(rows), seed=3, shuffle=True, limit=one) for one in (None, limit))
+            counts, epoch = [], 0
+            while sum(counts) < most:
+                free.set_epoch(epoch)
+                limited.set_epoch(epoch)
+                whole, own = list(free), list(limited)
+                assert len(own) == len(limited) and own == whole[: len(own)]
+                counts.append(math.ceil(math.ceil(len(own) / batch) / accumulate))
+                assert own == whole or sum(counts) == most
+                later = EpochSampler(range(rows), seed=3, shuffle=True, start=(epoch, 1), limit=limit)
+                assert list(later) == own[1:] and len(later) == len(own)  # resumed after a row
+                epoch += 1
+            assert sum(counts) == most
+            taken.append(counts)
+    assert all(counts == taken[0] for counts in taken)
 
 
 def test_work_that_waits_for_nobody_gets_each_row_once(monkeypatch: pytest.MonkeyPatch) -> None:

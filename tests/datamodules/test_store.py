@@ -216,6 +216,18 @@ def test_skipping_everything_leaves_no_data(tmp_path: Path) -> None:
         open_or_make(source, settings={}, cache=tmp_path / "cache", console=QUIET, on_error="skip")
 
 
+def test_many_cases_of_one_reason_are_told_once(tmp_path: Path) -> None:
+    cases = [partial(_refuse, f"/masks/{index}.png: {index + 2} colours; export indices") for index in range(30)]
+    with pytest.raises(DataError) as caught:
+        _open(Source(inputs=[], cases=[*cases, partial(_refuse, "/masks/z.png: no such file")]), tmp_path / "cache")
+    names = ", ".join(f"/masks/{index}.png" for index in range(1, 6))
+    assert str(caught.value) == (
+        "31 of 31 cases cannot be used:\n"
+        f"  /masks/0.png: 2 colours; export indices (likewise 29 others: {names} and 24 more)\n"
+        "  /masks/z.png: no such file"
+    )
+
+
 def test_a_long_list_of_bad_cases_is_shortened(tmp_path: Path) -> None:
     cases = [partial(_refuse, f"case {index}") for index in range(25)]
     with pytest.raises(DataError) as caught:

@@ -73,6 +73,22 @@ def test_the_figures_are_those_of_one_process_with_the_whole_batch(straight: Pat
         assert alone == pytest.approx(together, rel=1e-4, abs=1e-6)
 
 
+def test_two_processes_end_together_after_their_most_steps(place: Path, tmp_path: Path) -> None:
+    """Seven of five steps an epoch: the second one is cut short in both, and validated."""
+    runs = {"one": "trainer.batch_size=4", "two": "trainer.devices=2"}
+    lines = {}
+    for name, how in runs.items():
+        log = tmp_path / f"{name}.log"
+        assert ended([*PLAIN, *fit(place, tmp_path / name, how, "trainer.max_steps=7")], log) == 0
+        said = log.read_text(encoding="utf-8")
+        assert "2 epochs of 5 steps, 7 in all" in said and said.count("epoch 2/2") == 1
+        text = (only_run(tmp_path / name) / "metrics.jsonl").read_text(encoding="utf-8")
+        lines[name] = [json.loads(line) for line in text.splitlines()]
+    assert [row["step"] for row in lines["two"] if "val/miou" in row] == [4, 6]
+    for alone, together in zip(lines["one"], lines["two"], strict=True):
+        assert alone == pytest.approx(together, rel=1e-4, abs=1e-6)
+
+
 def test_a_divided_model_trains_to_the_same_figures_from_cached_features_and_is_written_whole(
     straight: Path, place: Path, tmp_path: Path
 ) -> None:

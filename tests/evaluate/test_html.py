@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from adapt.evaluate import ObjectScore, ReportFacts, Retention, summarise, write_report
+from adapt.evaluate import ObjectScore, ReportFacts, Retention, VolumeScore, summarise, write_report
 from adapt.evaluate.gallery import Picture
 
 SCRIPT = "<script>alert(1)</script>"
@@ -236,6 +236,16 @@ def test_borders_are_told_with_their_unit(tmp_path: Path) -> None:
     assert ["box", "tuned", "0.500", "3.00 mm", "0 of 2", "0.150"] in page.rows  # 0.9 predicted, 0.75 true
     _, page = _report(tmp_path, [replace(score, unit=score.group) for score in scores])
     assert ["box", "tuned", "0.500", "several units", "0 of 2", "0.150"] in page.rows
+
+
+def test_the_surface_distance_of_volumes_names_its_tolerance(tmp_path: Path) -> None:
+    volumes = [VolumeScore("base", "box", "v", "liver", "a", dice=0.5, nsd=0.25, tolerance=2.0, unit="mm")]
+    results = summarise(_scores("base"), volumes=volumes, bootstrap_samples=100, seed=0)
+    write_report(tmp_path / "report.html", results=results, pictures=[], facts=FACTS)
+    rows = Page((tmp_path / "report.html").read_text(encoding="utf-8")).rows
+    assert rows[rows.index(["prompt", "structure", "model", "3D Dice", "3D NSD at 2 mm"]) + 1] == [
+        *("box", "liver", "untouched", "0.500", "0.250")
+    ]
 
 
 def test_the_answer_in_plain_words_comes_first(tmp_path: Path) -> None:

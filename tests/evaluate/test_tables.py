@@ -11,7 +11,7 @@ from rich.console import Console
 
 from adapt.errors import RunError
 from adapt.evaluate import ObjectScore, Results, VolumeScore, print_table, summarise, write_tables
-from adapt.evaluate.tables import TITLES, warnings
+from adapt.evaluate.tables import TITLES, volume_header, warnings
 from adapt.protocols import PROTOCOLS
 
 IOUS = {"base": (0.61249, 0.3), "tuned": (0.81251, 0.7)}
@@ -112,11 +112,36 @@ def test_single_prompts_have_no_table_of_clicks() -> None:
     assert not any("NoC" in cell for line in _printed(_scores("base", "tuned")) for cell in line)
 
 
-def test_volumes_have_a_table_of_their_own() -> None:
-    volumes = [
-        VolumeScore("base", "box", group, category, group, dice=dice, nsd=dice / 2)
-        for group, category, dice in (("a", "liver", 0.5), ("a", "spleen", 0.9), ("b", "liver", 0.3))
+def _volumes(tolerances: tuple[float, float] = (2.0, 2.0), units: tuple[str, str] = ("mm", "mm")) -> list[VolumeScore]:
+    return [
+        VolumeScore("base", "box", group, category, group, dice, dice / 2, tolerances[place], units[place])
+        for group, place, category, dice in (("a", 0, "liver", 0.5), ("a", 0, "spleen", 0.9), ("b", 1, "liver", 0.3))
     ]
+
+
+@pytest.mark.parametrize(
+    ("volumes", "told"),
+    [
+        (_volumes(), "3D NSD at 2 mm"),
+        (_volumes((1.5625, 2.0)), "3D NSD at 1.56 to 2 mm"),
+        (_volumes(units=("mm", "px")), "3D NSD (several units)"),
+    ],
+    ids=["one tolerance", "two pixels of several sizes", "several units"],
+)
+def test_the_surface_distance_of_volumes_is_shown_with_its_tolerance(volumes: list[VolumeScore], told: str) -> None:
+    results = summarise(_scores("base"), volumes=volumes, bootstrap_samples=100, seed=0)
+    assert volume_header(results)[-1] == told
+    console = Console(file=StringIO(), width=100)
+    print_table(results, console)
+    assert isinstance(console.file, StringIO) and told in console.file.getvalue()
+
+
+def test_without_volumes_there_is_no_header_of_them() -> None:
+    assert volume_header(_results(_scores("base"))) == []
+
+
+def test_volumes_have_a_table_of_their_own() -> None:
+    volumes = _volumes()
     console = Console(file=StringIO(), width=100)
     print_table(summarise(_scores("base"), volumes=volumes, bootstrap_samples=100, seed=0), console)
     assert isinstance(console.file, StringIO)

@@ -96,8 +96,10 @@ def test_slices_lie_apart_as_the_volume_says() -> None:
     mask = _block(slice(2, 8), slice(2, 8))
     samples = [_sample("p1", index, mask[None], ("liver",)) for index in (0, 1)]
     scores = [_score(samples[0], 0, mask), _score(samples[1], 0, np.zeros(SHAPE, dtype=bool))]
-    near, far = (next(volume_scores(samples, scores, tolerance=tolerance)).nsd for tolerance in (2.9, 3.0))
-    assert near < far == 1.0
+    near, far, pixels = (next(volume_scores(samples, scores, tolerance=tolerance)) for tolerance in (2.9, 3.0, None))
+    assert near.nsd < far.nsd == 1.0
+    assert (near.tolerance, far.tolerance, near.unit) == (2.9, 3.0, "mm")
+    assert pixels.tolerance == 2.0  # two pixels of 1 x 0.5 mm
 
 
 def test_each_volume_category_model_and_protocol_has_a_score() -> None:
@@ -155,7 +157,17 @@ def test_volumes_are_averaged_over_categories_then_groups_and_paired() -> None:
     """p1 liver 0.5, spleen 0.9; p2 liver 0.3: p1 0.7, p2 0.3, the mean 0.5; tuned is 0.1 better everywhere."""
     dices = {("p1", "liver"): 0.5, ("p1", "spleen"): 0.9, ("p2", "liver"): 0.3}
     volumes = [
-        VolumeScore("base" if add == 0 else "tuned", "box", volume, category, volume, dice=dice + add, nsd=dice / 2)
+        VolumeScore(
+            "base" if add == 0 else "tuned",
+            "box",
+            volume,
+            category,
+            volume,
+            dice + add,
+            dice / 2,
+            tolerance=2.0,
+            unit="mm",
+        )
         for (volume, category), dice in dices.items()
         for add in (0, 0.1)
     ]

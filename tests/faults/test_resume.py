@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from small_runs import STEPS, Fit, fingerprint, soaked, steps_logged, strays
 
+from adapt.callbacks.kept import kept_checkpoints
 from adapt.cli import main
 from adapt.jobs import fit
 from adapt.runs import claimed
@@ -104,6 +105,46 @@ def test_without_validation_a_run_goes_on_to_the_same_weights(
         fit("split.validation=0.0", "trainer.epochs=1")
     assert fit(resume=the_run()) == 0
     assert fingerprint(the_run()) == fingerprint(whole)
+
+
+@pytest.mark.parametrize(
+    ("most", "epochs", "accumulate"),
+    [(3, 1, 1), (STEPS + 2, 2, 1), (4, 2, 2)],
+    ids=["in the first epoch", "in the second", "steps of two batches"],
+)
+def test_a_run_of_at_most_so_many_steps_is_validated_at_its_end_and_goes_on_to_the_same_weights(
+    fit: Fit,
+    tmp_path: Path,
+    the_run: Callable[[], Path],
+    crash: Callable[[str, int], None],
+    most: int,
+    epochs: int,
+    accumulate: int,
+) -> None:
+    """Stopped inside its last epoch, which is shorter than the others, and in the validation after it."""
+    limited = (f"trainer.max_steps={most}", "trainer.min_steps=1000", f"trainer.accumulate={accumulate}")
+    assert fit(*limited) == 0
+    whole = tmp_path / "whole"
+    the_run().rename(whole)
+    last = kept_checkpoints(whole / "checkpoints", tell=pytest.fail)[-1].place
+    assert (last.epochs, last.batches, last.steps) == (epochs, 0, most)
+    assert last.score is not None
+    assert [step for step, name in steps_logged(whole) if name.startswith("val/")][-1] == most - 1
+    for number, (hook, steps) in enumerate([("training_step", most - 1), ("validation_step", most)]):
+        crash(hook, steps)
+        with pytest.raises(CrashError):
+            fit(*limited)
+        assert fit(resume=the_run()) == 0
+        assert fingerprint(the_run()) == fingerprint(whole)
+        again = kept_checkpoints(the_run() / "checkpoints", tell=pytest.fail)[-1].place
+        assert again == last
+        the_run().rename(tmp_path / f"again_{number}")
+
+
+def test_the_steps_before_the_end_are_those_of_any_run(fit: Fit, the_run: Callable[[], Path], straight: Path) -> None:
+    """All but the schedule, which falls to zero at the end: a run whose end is that of its epochs is the same run."""
+    assert fit(f"trainer.max_steps={2 * STEPS}", "trainer.epochs=7") == 0
+    assert fingerprint(the_run()) == fingerprint(straight)
 
 
 def test_inside_an_epoch_a_checkpoint_is_written_when_its_time_has_come(
