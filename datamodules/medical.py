@@ -1,8 +1,12 @@
-"""Medical volumes: image and label volumes paired by name, cut into slices of one plane, grouped by patient."""
+"""Medical volumes: image and label volumes paired by name, cut into slices of one plane, grouped by patient.
+
+Of volumes in time each slice position is a series of frames.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +45,24 @@ class Labels:
     """What is labelled in a volume; segments of a DICOM SEG may overlap, then there are several layers.
 
     Attributes:
-        layers: (Z, Y, X) values.
+        layers: (Z, Y, X) values, of several times (T, Z, Y, X).
         structures: name and value of each structure; two structures may share a name, as two lesions do.
     """
 
     layers: list[npt.NDArray[np.integer]]
     structures: list[tuple[str, int]]
+
+    @property
+    def in_time(self) -> list[npt.NDArray[np.integer]]:
+        """(T, Z, Y, X) values of each layer; T is 1 of a volume without time."""
+        return [layer.reshape(-1, *layer.shape[-3:]) for layer in self.layers]
+
+    @property
+    def labelled(self) -> list[int]:
+        """The times at which anything is labelled; at the others nobody has, as between two phases of a heart beat."""
+        there = np.any([[frame.any() for frame in layer] for layer in self.in_time], axis=0)
+        found: list[int] = np.flatnonzero(there).tolist()
+        return found
 
 
 def medical_source(settings: MedicalData, root: Path) -> Source:
@@ -83,15 +99,17 @@ def read_volumes(name: str, image_path: Path, label_path: Path, *, settings: Med
     """An image and its labels on the same voxels.
 
     Raises:
-        DataError: unreadable, image and label of different geometry, NaN or infinite voxels, label values
-            that are not whole or not named, or no labelled voxel.
+        DataError: unreadable, image and label of different geometry or with other frames, NaN or infinite voxels,
+            label values that are not whole or not named, or no labelled voxel.
     """
     if label_path.is_dir() or DICOM_SEG.fullmatch(label_path.name):
+        _refuse_timeless(label_path, settings)
         image = read_scan(image_path, settings)
         labels = _read_segments(label_path, image, settings)
     else:
         label = _read_label(label_path, settings)  # before the image: it shrinks to a byte a voxel
         image = read_scan(image_path, settings)
+        _refuse_other_frames(label, image)
         difference = same_geometry(image, label)
         if difference is not None:
             raise DataError(f"{name}: image and label do not match: {difference}. Resample the label to the image")
@@ -104,12 +122,18 @@ def read_scan(path: Path, settings: MedicalData) -> Volume:
     """An image volume: a file, or a folder with a DICOM series.
 
     Raises:
-        DataError: unreadable, too large, or with NaN or infinite voxels.
+        DataError: unreadable, too large, with NaN or infinite voxels, or without time where it is asked for.
     """
     if path.is_dir():
+        _refuse_timeless(path, settings)
         image = read_dicom_series(path, max_voxels=settings.max_voxels)
     else:
         image = _read(path, settings, channel=settings.channel)
+    if settings.time == "all" and image.clock is None:
+        raise DataError(
+            f"{path}: has no time axis (its slices, rows and columns are {image.size}), but data.time=all reads files "
+            "whose fourth axis is time; set data.time=null"
+        )
     _refuse_not_finite(image)
     return image
 
@@ -117,25 +141,33 @@ def read_scan(path: Path, settings: MedicalData) -> Volume:
 def _read(path: Path, settings: MedicalData, *, channel: int | None) -> Volume:
     match = VOLUME.fullmatch(path.name)
     assert match is not None  # `volumes_in` lists no other file
+    if settings.time == "all":
+        if not match["format"].lower().startswith("nii"):
+            _refuse_timeless(path, settings)
+        return read_nifti(path, time=True, max_voxels=settings.max_voxels)
     return READERS[match["format"].lower()](path, channel=channel, max_voxels=settings.max_voxels)
 
 
 def _slices(
     name: str, group: str, image: Volume, labels: Labels, settings: MedicalData, case: Case
 ) -> Iterator[Sample]:
-    """The slices with objects, one at a time; counts what is left out in `case`."""
+    """The slices with objects, one at a time, of all times; counts what is left out in `case`.
+
+    Frames that nobody has labelled have no place in their series: those around them follow one another.
+    """
     windows = windows_of(image, settings.intensity)
     axis = PLANES[settings.plane]
     row, column = np.delete(image.spacing, axis)
-    for index in range(image.voxels.shape[axis]):
+    layers, labelled = labels.in_time, labels.labelled
+    for index, (time, voxels) in product(range(image.size[axis]), enumerate(image.frames)):
         found = [
             split_objects(
-                plane_of(layer, axis, index),
+                plane_of(layer[time], axis, index),
                 {structure: value},
                 by_component=settings.objects == "component",
                 min_pixels=settings.min_object_pixels,
             )
-            for layer in labels.layers
+            for layer in layers
             for structure, value in labels.structures
         ]
         masks = np.concatenate([masks for masks, _, _ in found])
@@ -143,16 +175,19 @@ def _slices(
         if not len(masks):
             case.empty_images += 1
             continue
+        of_slice = f"{name}/{settings.plane}/{index:04d}"
         yield Sample(
-            image=slice_picture(image.voxels, axis, index, windows, neighbours=settings.channels == "neighbours"),
+            image=slice_picture(voxels, axis, index, windows, neighbours=settings.channels == "neighbours"),
             masks=masks,
             categories=tuple(category for _, categories, _ in found for category in categories),
             group=group,
             spacing=(float(row), float(column)),
             spacing_unit="mm",
-            sample_id=f"{name}/{settings.plane}/{index:04d}",
+            sample_id=of_slice if image.clock is None else f"{of_slice}/t{time:04d}",
             source=str(image.source),
-            slice_of=(name, index, float(image.spacing[axis])),
+            slice_of=(name, index, float(image.spacing[axis]))
+            if image.clock is None
+            else (of_slice, labelled.index(time), None),
         )
 
 
@@ -190,6 +225,24 @@ def _read_label(path: Path, settings: MedicalData) -> Volume:
             "labels resampled with interpolation do this: resample them with nearest neighbour"
         )
     return replace(label, voxels=values.astype(narrowest(values), copy=False))
+
+
+def _refuse_timeless(path: Path, settings: MedicalData) -> None:
+    """Check that time is not asked for of a format whose time is not read."""
+    if settings.time == "all":
+        raise DataError(
+            f"{path}: data.time=all reads four-dimensional NIfTI alone (.nii, .nii.gz); convert it, or set "
+            "data.time=null"
+        )
+
+
+def _refuse_other_frames(label: Volume, image: Volume) -> None:
+    there, wanted = len(label.frames), len(image.frames)
+    if there != wanted:
+        raise DataError(
+            f"{label.source}: has labels of {counted(there, 'frame')}, but {image.source.name} has {wanted} and "
+            f"data.time=all reads them all; store labels of {wanted} frames, zeros in those that nobody has labelled"
+        )
 
 
 def _refuse_not_finite(image: Volume) -> None:

@@ -35,9 +35,10 @@ class Volume:
         self.asked.append((index, {thing: int(seen.mask.sum()) for thing, seen in before.items()}))
         return {thing: self.things[thing][index] for thing in before}
 
-    def followed(self, *starts: int) -> list[Step[Seen]]:
+    def followed(self, *starts: int, length: int | None = None) -> list[Step[Seen]]:
         given = {thing: (index, self.things[thing][index]) for thing, index in enumerate(starts)}
-        return list(propagate(given, self.ask, slices=len(self.things[0]), rules=RULES))
+        slices = len(self.things[0])
+        return list(propagate(given, self.ask, slices=slices, length=length or slices, rules=RULES))
 
 
 def slices_of(steps: list[Step[Seen]], thing: int = 0) -> list[int]:
