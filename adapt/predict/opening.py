@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from adapt.datamodules.medical import PLANES, read_scan, slice_picture, windows_of
+from adapt.datamodules.medical import PLANES, slice_picture, windows_of
+from adapt.datamodules.volume_reading import read_scan
 from adapt.formats import Volume, read_image
 from adapt.predict.inputs import Input
 from adapt.predict.opened import Image, Opened, Scan, whole_image

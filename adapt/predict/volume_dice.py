@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from adapt.datamodules.medical import Labels
+from adapt.datamodules.volume_reading import Labels
 from adapt.predict.following import segment_following
 from adapt.predict.opened import Opened, Scan
 from adapt.predict.prompted import PromptedObject

@@ -56,6 +56,12 @@ def test_an_object_is_followed_up_and_down_to_the_ends_of_the_volume() -> None:
     assert not reasons(steps)
 
 
+@pytest.mark.parametrize(("start", "places"), [(0, [0, 1, 2]), (1, [1, 2, 0]), (4, [4, 5, 3]), (5, [5, 4, 3])])
+def test_an_object_does_not_leave_its_series(start: int, places: list[int]) -> None:
+    steps = Volume([row(100)] * 6).followed(start, length=3)
+    assert [step.index for step in steps] == places and not reasons(steps)
+
+
 def test_a_slice_is_asked_by_the_answer_in_the_slice_beside_it() -> None:
     volume = Volume([row(90), row(100), row(110), row(120)])
     volume.followed(1)
