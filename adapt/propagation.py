@@ -64,10 +64,22 @@ class Step(Generic[Given]):
     ended: str
 
 
+def ways(slices: int, length: int) -> Iterator[tuple[int, range]]:
+    """The step and the slices of each way: up through a series, down through it, and so through the next one.
+
+    Args:
+        slices: of all series, which lie one behind the other.
+        length: of each.
+    """
+    for first in range(0, slices, length):
+        yield 1, range(first, first + length)
+        yield -1, range(first + length - 1, first - 1, -1)
+
+
 def propagate(
-    starts: Mapping[int, tuple[int, Given]], ask: Ask[Given], *, slices: int, rules: StopRules
+    starts: Mapping[int, tuple[int, Given]], ask: Ask[Given], *, slices: int, length: int, rules: StopRules
 ) -> Iterator[Step[Given]]:
-    """Follow objects from the slice where each was prompted, upwards and then downwards.
+    """Follow objects from the slice where each was prompted, upwards and then downwards, as far as its series goes.
 
     Objects are followed together, so a slice is asked once on the way up and once on the way down.
 
@@ -75,6 +87,7 @@ def propagate(
         starts: of each object, the slice where it was prompted and the answer there.
         ask: see `Ask`.
         slices: of the volume.
+        length: of each series in it; see `ways`.
         rules: see `StopRules`.
 
     Yields:
@@ -87,7 +100,7 @@ def propagate(
         yield Step(thing, index, answer, ended)
         if not ended:
             begun.setdefault(index, {})[thing] = answer
-    for way in (range(slices), range(slices - 1, -1, -1)):
+    for _, way in ways(slices, length):
         followed: dict[int, Given] = {}
         for index in way:
             answers = ask(index, followed) if followed else {}

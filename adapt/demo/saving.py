@@ -18,7 +18,7 @@ def coco_json(
     mask: npt.NDArray[np.bool_],
     *,
     file_name: str,
-    slice_index: int | None,
+    place: Mapping[str, int],
     tile: Tile,
     step: Step,
     score: float,
@@ -29,7 +29,7 @@ def coco_json(
     Args:
         mask: (H, W) bool, of the whole image or slice.
         file_name: of the image.
-        slice_index: of a volume or stack, from 0; None for an image of one.
+        place: slice of a volume or stack, and frame, from 0; empty for an image of one.
         tile: where the clicks lie, so that they can be told in the frame of the whole.
         step: the prompts.
         score: predicted IoU.
@@ -52,10 +52,9 @@ def coco_json(
         "score": score,
         "prompt": {"clicks": wanted.clicks, "box": wanted.box},
     }
-    of_slice = {} if slice_index is None else {"slice": slice_index}
     content = {
         "info": dict(about),
-        "images": [{"id": 1, "file_name": file_name, "height": height, "width": width, **of_slice}],
+        "images": [{"id": 1, "file_name": file_name, "height": height, "width": width, **place}],
         "categories": [{"id": 1, "name": CATEGORY}],
         "annotations": [annotation],
     }

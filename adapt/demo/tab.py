@@ -163,21 +163,21 @@ class Tab:
             frame = self._models.segmenters[model].spec.frame(*seen.pixels.shape[:2])
             mask = seen.image.placed((logits_to_image_frame(answer.mask, frame) > 0).numpy(), seen.part)
         image, part = seen.image, seen.image.parts[seen.part]
-        index = part.slice if image.opened.slices > 1 else None
+        place = image.opened.place_of(part.slice)
         if kind == "png":
             uri = as_uri("image/png", mask_png(mask))
         else:
             text = coco_json(
                 mask,
                 file_name=image.name,
-                slice_index=index,
+                place=place,
                 tile=part.tile,
                 step=step,
                 score=answer.ious[answer.chosen],
                 about={**self._about, "answered_by": model},
             )
             uri = as_uri("application/json", text.encode())
-        stem = image.name.split(".")[0] + ("" if index is None else f"_slice{index:03}")
+        stem = image.name.split(".")[0] + "".join(f"_{name}{index:03}" for name, index in place.items())
         return {"file": {"name": f"{stem}_{model}.{'png' if kind == 'png' else 'json'}", "uri": uri}}
 
     def _open_in(self, stack: ExitStack, one: Input, settings: DataSettings) -> View:

@@ -12,9 +12,9 @@ from rich.progress import track
 
 from adapt.build import make_segmenter, make_store, pick_device
 from adapt.datamodules.generated import PREFIX, generated_folder
-from adapt.datamodules.medical import read_volumes
 from adapt.datamodules.pairing import case_group
 from adapt.datamodules.volume_files import find_volumes, patient_of
+from adapt.datamodules.volume_reading import read_volumes
 from adapt.errors import RecipeError
 from adapt.files import write_text
 from adapt.jobs.tested_groups import tested_groups

@@ -9,6 +9,9 @@ from adapt.predict.opened import Opened
 from adapt.predict.prompted import PromptedObject, inside
 from adapt.tiles import Tile, tile_image
 
+LETTERS = {"slice": "z", "frame": "t"}
+"""What says where a picture lies, as it stands in the picture's name."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -25,7 +28,7 @@ def places_of(one: Input, opened: Opened) -> Iterator[Place]:
     if opened.tile_size is not None:
         tiles = tile_image(opened.height, opened.width, size=opened.tile_size, overlap=0)
     for index in range(opened.slices):
-        of_slice = f"_z{index:04d}" if opened.slices > 1 else ""
+        of_slice = "".join(f"_{LETTERS[name]}{number:04d}" for name, number in opened.place_of(index).items())
         for tile in tiles:
             of_tile = f"_y{tile.top:05d}_x{tile.left:05d}" if len(tiles) > 1 else ""
             yield Place(f"{one.name}{of_slice}{of_tile}.png", index, tile)
@@ -50,7 +53,8 @@ def prompts_of(wanted: Sequence[PromptedObject], opened: Opened, place: Place) -
         DataError: a prompt lies outside of the image, or names no slice of it.
     """
     tile, own = place.tile, []
-    for one in inside(wanted, height=opened.height, width=opened.width, slices=opened.slices):
+    there = inside(wanted, height=opened.height, width=opened.width, slices=opened.slices, series=opened.series)
+    for one in there:
         if (one.slice or 0) == place.slice and _holds(tile, *_anchor(one)):
             moved = replace(one, clicks=tuple(click for click in one.clicks if _holds(tile, *click[:2]))).moved(
                 tile.left, tile.top

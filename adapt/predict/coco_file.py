@@ -16,7 +16,7 @@ def write_coco(
     *,
     file_name: str,
     size: tuple[int, int],
-    slices: int,
+    places: Sequence[Mapping[str, int]],
     objects: Mapping[int, Found],
     masks: Mapping[int, Sequence[tuple[int, GeneratedMask]]],
     category_of: Callable[[Found], str],
@@ -30,7 +30,7 @@ def write_coco(
         path: of the file.
         file_name: of the image.
         size: its height and width.
-        slices: of it.
+        places: of each of its slices, what says which one it is; see `Opened.place_of`.
         objects: by number.
         masks: of each slice, number and mask of its objects.
         category_of: an object.
@@ -39,9 +39,8 @@ def write_coco(
     names = sorted({category_of(one) for one in objects.values()})
     categories = {name: number for number, name in enumerate(names, start=1)}
     images = [
-        {"id": index + 1, "file_name": file_name, "height": size[0], "width": size[1]}
-        | ({"slice": index} if slices > 1 else {})
-        for index in range(slices)
+        {"id": index + 1, "file_name": file_name, "height": size[0], "width": size[1], **place}
+        for index, place in enumerate(places)
     ]
     annotations = [
         {

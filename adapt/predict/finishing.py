@@ -62,7 +62,12 @@ def finish_input(
             wanted = boxes_in(opened, model.text)
         if wanted is not None:
             wanted = inside(
-                wanted, height=opened.height, width=opened.width, slices=opened.slices, named=opened.slice_name
+                wanted,
+                height=opened.height,
+                width=opened.width,
+                slices=opened.slices,
+                series=opened.series,
+                named=opened.slice_name,
             )
         work = request.output / WORK / key[:16]
         found = segment_input(model, opened, wanted, follow=request.follow, work=work, advance=partial(advance, 0))

@@ -41,8 +41,8 @@ def segment_following(
     rules = StopRules(min_iou=settings.min_iou, area_jump=settings.area_jump)
     masks: dict[int, list[tuple[int, GeneratedMask]]] = {}
     ended: dict[int, list[str]] = {}
-    for step in propagate(starts, beside, slices=opened.slices, rules=rules):
-        _keep(step, masks, ended, named=opened.slice_name)
+    for step in propagate(starts, beside, slices=opened.slices, length=opened.length, rules=rules):
+        _keep(step, masks, ended, opened)
     objects = [
         Found(place + 1, starts[place][1].predicted_iou, one.category, described(one), one.slice)
         for place, one in enumerate(wanted)
@@ -66,11 +66,11 @@ def check_followed(opened: Opened) -> None:
 
 
 def _keep(
-    step: Step[Answer], masks: dict[int, list[tuple[int, GeneratedMask]]], ended: dict[int, list[str]], *, named: str
+    step: Step[Answer], masks: dict[int, list[tuple[int, GeneratedMask]]], ended: dict[int, list[str]], opened: Opened
 ) -> None:
     number = step.thing + 1
     if step.ended:
-        ended.setdefault(number, []).append(f"{named} {step.index}: {step.ended}")
+        ended.setdefault(number, []).append(f"{opened.called(step.index)}: {step.ended}")
     else:
         masks.setdefault(step.index, []).append((number, as_mask(step.answer)))
 

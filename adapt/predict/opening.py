@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from adapt.datamodules.medical import PLANES, read_scan, slice_picture, windows_of
+from adapt.datamodules.medical import PLANES, slice_picture, windows_of
+from adapt.datamodules.volume_reading import read_scan
 from adapt.formats import Volume, read_image
 from adapt.predict.inputs import Input
 from adapt.predict.opened import Image, Opened, Scan, whole_image
@@ -39,13 +40,16 @@ def open_input(one: Input, data: DataSettings) -> Iterator[Opened]:
 
 
 def open_volume(volume: Volume, data: MedicalData) -> Opened:
-    """The slices of a volume that has been read."""
+    """The slices of a volume that has been read; of several times, each slice is a series of frames."""
     axis = PLANES[data.plane]
     windows = windows_of(volume, data.intensity)
-    height, width = (length for place, length in enumerate(volume.voxels.shape) if place != axis)
+    height, width = (length for place, length in enumerate(volume.size) if place != axis)
+    slices, frames = volume.size[axis], volume.frames
 
     def picture(index: int, tile: Tile) -> Image:
+        of_slice, time = divmod(index, len(frames))
         near = data.channels == "neighbours"
-        return slice_picture(volume.voxels, axis, index, windows, neighbours=near)[tile.slices]
+        return slice_picture(frames[time], axis, of_slice, windows, neighbours=near)[tile.slices]
 
-    return Opened(height, width, volume.voxels.shape[axis], picture, None, 0, Scan(volume, axis))
+    series = 1 if volume.clock is None else slices
+    return Opened(height, width, slices * len(frames), picture, None, 0, Scan(volume, axis), series)

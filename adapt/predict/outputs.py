@@ -93,11 +93,15 @@ def check_format(name: str, opened: Opened, source: Path) -> None:
     Raises:
         DataError: it cannot.
     """
-    fits = {
-        Plain: (COCO, TIFF),
-        Scan: (NIFTI, NRRD, MHA, *((DICOM_SEG,) if source.is_dir() else ()), COCO),
-        Ground: (GEOTIFF, GPKG, GEOJSON),
-    }[type(opened.like)]
+    match opened.like:
+        case Plain():
+            fits: tuple[str, ...] = (COCO, TIFF)
+        case Scan(volume=volume) if volume.clock is not None:
+            fits = (NIFTI, COCO)
+        case Scan():
+            fits = (NIFTI, NRRD, MHA, *((DICOM_SEG,) if source.is_dir() else ()), COCO)
+        case Ground():
+            fits = (GEOTIFF, GPKG, GEOJSON)
     if name not in fits:
         raise DataError(f"{source}: cannot be written as {name}; --format of this input: {', '.join(fits)}")
 
@@ -131,7 +135,7 @@ def _write_coco(path: Path, output: Output) -> None:
         path,
         file_name=output.name,
         size=(opened.height, opened.width),
-        slices=opened.slices,
+        places=[opened.place_of(index) for index in range(opened.slices)],
         objects={one.number: one for one in found.objects},
         masks=output.found.masks,
         category_of=output.category_of,

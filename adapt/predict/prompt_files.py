@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from adapt.errors import DataError
 from adapt.predict.prompted import BoxXYXY, Click, PromptedObject
@@ -17,9 +17,7 @@ from adapt.recipe.settings import Settings
 from adapt.wording import listed
 
 BOX_COLUMNS = ("x_min", "y_min", "x_max", "y_max")
-COLUMNS = ("image", "slice", "object", "category", "score", "x", "y", "label", *BOX_COLUMNS)
-FRAME = "frame"
-"""Of a time series, in place of slice."""
+COLUMNS = ("image", "slice", "frame", "object", "category", "score", "x", "y", "label", *BOX_COLUMNS)
 MAX_BYTES = 500_000_000
 """A file of a million boxes is a tenth of this."""
 
@@ -41,7 +39,8 @@ class _Entry(Settings):
     """One object of our JSON."""
 
     image: str | None = None
-    slice: int | None = Field(None, ge=0, validation_alias=AliasChoices("slice", FRAME))
+    slice: int | None = Field(None, ge=0)
+    frame: int | None = Field(None, ge=0)
     clicks: tuple[tuple[float, float] | tuple[float, float, Literal[0, 1]], ...] = ()
     box: tuple[float, float, float, float] | None = None
     category: str = ""
@@ -122,13 +121,20 @@ def _json_objects(text: str, path: Path, names: Names) -> Iterator[Asked]:
             clicks: tuple[Click, ...] = tuple((x, y, label[0] if label else 1) for x, y, *label in entry.clicks)
             place = f"{path}: object {number}"
             _refuse_not_finite([*(value for click in clicks for value in click), *(entry.box or ())], place)
-            yield Asked(
-                entry.image, PromptedObject(clicks, entry.box, entry.category, None, entry.slice, entry.object, place)
+            of_slice, frame = _ordered(entry.slice, entry.frame)
+            wanted = PromptedObject(
+                clicks, entry.box, entry.category, None, of_slice, entry.object, place=place, frame=frame
             )
+            yield Asked(entry.image, wanted)
     else:
         raise DataError(
             f'{path}: neither a list of objects such as {{"image": "a.png", "clicks": [[12, 34]]}}, nor COCO boxes'
         )
+
+
+def _ordered(of_slice: int | None, frame: int | None) -> tuple[int | None, int | None]:
+    """Slice and frame; a frame alone is the place in a time series, as a slice alone is in a volume."""
+    return (frame, None) if of_slice is None else (of_slice, frame)
 
 
 def _checked(content: object, path: Path) -> Iterator[tuple[int, _Detection]]:
@@ -179,18 +185,15 @@ def _detected(entry: _Detection, names: Names, place: str) -> Asked:
 
 
 def _csv_objects(text: str, path: Path) -> Iterator[Asked]:
-    """Rows with the same image, slice and object are one object; a row that names no object is one of its own."""
+    """Rows with the same image, slice, frame and object are one object; a row that names none is one of its own."""
     reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
     names = [name.strip() for name in reader.fieldnames or ()]
-    if FRAME in names and "slice" not in names:
-        names[names.index(FRAME)] = "slice"
     reader.fieldnames = names
     unknown = sorted(set(names) - set(COLUMNS))
     if unknown or not ({"x", "y"} <= set(names) or set(BOX_COLUMNS) <= set(names)):
         raise DataError(
             f"{path}: columns are {', '.join(names) or 'none'}; needed are x and y, or {', '.join(BOX_COLUMNS)}; "
-            f"and there may be {', '.join(name for name in COLUMNS if name not in ('x', 'y', *BOX_COLUMNS))}, and "
-            f"{FRAME} in place of slice"
+            f"and there may be {', '.join(name for name in COLUMNS if name not in ('x', 'y', *BOX_COLUMNS))}"
         )
     groups: dict[tuple[object, ...], list[tuple[int, dict[str, str]]]] = {}
     for row in reader:
@@ -199,7 +202,7 @@ def _csv_objects(text: str, path: Path) -> Iterator[Asked]:
             raise DataError(f"{path}:{line}: has not as many values as the header has names ({len(names)})")
         values = {name: value.strip() for name, value in row.items()}
         own = values.get("object") or f"line {line}"
-        groups.setdefault((values.get("image"), values.get("slice"), own), []).append((line, values))
+        groups.setdefault((*(values.get(name) for name in ("image", "slice", "frame")), own), []).append((line, values))
     for rows in groups.values():
         yield _csv_object(rows, path)
 
@@ -221,19 +224,28 @@ def _csv_object(rows: Sequence[tuple[int, dict[str, str]]], path: Path) -> Asked
     if len(boxes) > 1:
         raise DataError(f"{place}: the object has {len(boxes)} boxes; give each object one")
     first = rows[0][1]
-    slice_number = _number(first["slice"], "slice", place) if first.get("slice") else None
-    if slice_number is not None and not slice_number.is_integer():
-        raise DataError(f"{place}: slice {slice_number:g} is no whole number")
+    of_slice, frame = _ordered(_place(first, "slice", place), _place(first, "frame", place))
     wanted = PromptedObject(
         clicks=tuple(clicks),
         box=boxes[0] if boxes else None,
         category=first.get("category", ""),
         score=_number(first["score"], "score", place) if first.get("score") else None,
-        slice=None if slice_number is None else int(slice_number),
+        slice=of_slice,
         name=first.get("object", ""),
         place=place,
+        frame=frame,
     )
     return Asked(first.get("image") or None, wanted)
+
+
+def _place(row: Mapping[str, str], name: str, place: str) -> int | None:
+    """The slice or frame that a row names."""
+    if not row.get(name):
+        return None
+    value = _number(row[name], name, place)
+    if not value.is_integer():
+        raise DataError(f"{place}: {name} {value:g} is no whole number")
+    return int(value)
 
 
 def _number(text: str, name: str, place: str) -> float:

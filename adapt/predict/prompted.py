@@ -23,6 +23,7 @@ class PromptedObject:
         slice: of a volume or stack, or the frame of a time series, from 0; None for an image of one.
         name: by which prompts on several slices or frames are known to be of one object; empty if it has none.
         place: where the prompt stands, for messages: the file and its line.
+        frame: of a slice that has several, from 0; None where slices or frames are all that there is.
     """
 
     clicks: tuple[Click, ...] = ()
@@ -32,6 +33,7 @@ class PromptedObject:
     slice: int | None = None
     name: str = ""
     place: str = ""
+    frame: int | None = None
 
     def __post_init__(self) -> None:
         if not self.clicks and self.box is None:
@@ -64,20 +66,22 @@ class PromptedObject:
 
 
 def inside(
-    objects: Sequence[PromptedObject], *, height: int, width: int, slices: int, named: str = "slice"
+    objects: Sequence[PromptedObject], *, height: int, width: int, slices: int, series: int = 1, named: str = "slice"
 ) -> list[PromptedObject]:
-    """The objects as they can be asked for: boxes end at the border of the image.
+    """The objects as they can be asked for: boxes end at the border of the image, `slice` alone is its place.
 
     Args:
         objects: of one image.
         height: of the image.
         width: of the image.
         slices: of the volume or stack; 1 for a single image.
+        series: slices that have frames each; see `Opened`.
         named: what one of them is called.
 
     Raises:
         DataError: a click or a whole box lies outside, or a slice is missing, or is not there.
     """
+    objects = [_placed(wanted, slices=slices, series=series, named=named) for wanted in objects]
     for wanted in objects:
         if wanted.slice is None and slices > 1:
             raise DataError(
@@ -92,6 +96,24 @@ def inside(
                     "x counts columns and y rows, from 0"
                 )
     return [_clipped(wanted, height=height, width=width) for wanted in objects]
+
+
+def _placed(wanted: PromptedObject, *, slices: int, series: int, named: str) -> PromptedObject:
+    """The object with its place among all images as its slice, in place of slice and frame."""
+    length = slices // series
+    if series == 1 and wanted.frame is None:
+        return wanted
+    if series == 1 and not (named == "frame" and wanted.slice == 0):
+        raise DataError(f"{wanted.place}: names a slice and a frame; the image has {named}s alone: give {named}")
+    if wanted.slice is None or wanted.frame is None:
+        raise DataError(
+            f"{wanted.place}: the image has {series} slices with {length} frames each: give slice, 0 to {series - 1}, "
+            f"and frame, 0 to {length - 1}"
+        )
+    for what, place, count in (("slice", wanted.slice, series), ("frame", wanted.frame, length)):
+        if not 0 <= place < count:
+            raise DataError(f"{wanted.place}: {what} {place} is not there; the image has 0 to {count - 1}")
+    return replace(wanted, slice=wanted.slice * length + wanted.frame, frame=None)
 
 
 def _clipped(wanted: PromptedObject, *, height: int, width: int) -> PromptedObject:

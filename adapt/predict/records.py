@@ -99,7 +99,7 @@ def object_rows(opened: Opened, found: Segmentation, *, category: str) -> list[d
     """
     pixels = dict.fromkeys((one.number for one in found.objects), 0)
     boxes: dict[int, list[int]] = {}
-    spans: dict[int, list[int]] = {}
+    seen: dict[int, list[int]] = {}
     for index in range(opened.slices):
         for top, labels in found.strips(index):
             for number, where in enumerate(ndimage.find_objects(labels), start=1):
@@ -111,7 +111,7 @@ def object_rows(opened: Opened, found: Segmentation, *, category: str) -> list[d
                 box = boxes.get(number, here)
                 boxes[number] = [min(a, b) for a, b in zip(box[:2], here[:2], strict=True)]
                 boxes[number] += [max(a, b) for a, b in zip(box[2:], here[2:], strict=True)]
-                spans[number] = [min(index, spans.get(number, [index])[0]), index]
+                seen.setdefault(number, []).append(index)
     return [
         {
             "object": one.number,
@@ -119,9 +119,20 @@ def object_rows(opened: Opened, found: Segmentation, *, category: str) -> list[d
             "predicted_iou": None if math.isnan(one.predicted_iou) else round(one.predicted_iou, 4),
             "pixels": pixels[one.number],
             "box": boxes.get(one.number),
-            **({"slice": one.slice, "slices": spans.get(one.number)} if opened.slices > 1 else {}),
+            **_places(opened, one.slice, seen.get(one.number, [])),
             **({"ended": list(found.ended.get(one.number, ()))} if found.ended else {}),
             "prompt": dict(one.prompt),
         }
         for one in found.objects
     ]
+
+
+def _places(opened: Opened, asked: int | None, seen: Sequence[int]) -> dict[str, Any]:
+    """Slice and frame where an object was prompted or found, and the first and last of each that it lies in."""
+    there = [opened.place_of(index) for index in seen]
+    found: dict[str, Any] = {}
+    for name in opened.place_of(0):
+        found[name] = None if asked is None else opened.place_of(asked)[name]
+        ends = [place[name] for place in there]
+        found[f"{name}s"] = [min(ends), max(ends)] if ends else None
+    return found

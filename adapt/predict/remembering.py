@@ -18,6 +18,7 @@ from adapt.predict.opened import Opened
 from adapt.predict.prompted import PromptedObject
 from adapt.predict.segmenting import Found, Model, Segmentation, as_mask, described, strips_of
 from adapt.prompts import no_prompts
+from adapt.propagation import ways
 from adapt.segmenters import Bank, ImageFeatures, Memory, ObjectMemory, Recalled, Segmenter, together
 
 TOGETHER = 16
@@ -69,12 +70,12 @@ def segment_remembering(
         wanted: its prompts, each with a slice; those with the same `name` are one object.
         advance: called after each slice that is looked at.
     """
-    things = grouped(wanted)
+    things = grouped(wanted, length=opened.length)
     masks: dict[int, list[tuple[int, GeneratedMask]]] = {}
     ended: dict[int, list[str]] = {}
     for number, index, answer in followed(model, segmenter, memory, opened, things, advance=advance):
         if isinstance(answer, str):
-            ended.setdefault(number, []).append(f"{opened.slice_name} {index}: {answer}")
+            ended.setdefault(number, []).append(f"{opened.called(index)}: {answer}")
         else:
             masks.setdefault(index, []).append((number, as_mask(answer)))
     objects = [
@@ -84,11 +85,17 @@ def segment_remembering(
     return Segmentation(objects, strips_of(masks, opened, model.generate, prompted=True), masks, ended)
 
 
-def grouped(wanted: Sequence[PromptedObject]) -> list[Thing]:
-    """Prompts of one name on several slices as one object; what has no name is an object of its own."""
+def grouped(wanted: Sequence[PromptedObject], *, length: int) -> list[Thing]:
+    """Prompts of one name on several slices of a series as one object; what has no name is an object of its own.
+
+    Args:
+        wanted: each with its slice.
+        length: slices of a series; an object does not leave its own.
+    """
     named: dict[object, Thing] = {}
     for place, one in enumerate(wanted):
-        index, key = one.slice or 0, one.name or place
+        index = one.slice or 0
+        key: object = (index // length, one.name) if one.name else place
         if key in named and index in named[key].prompts:
             key = place  # a second prompt of the name on this slice
         named.setdefault(key, Thing({})).prompts[index] = one
@@ -131,7 +138,7 @@ def followed(
             else:
                 yield numbers[id(thing)], index, "nothing was found"
     begun = [thing for thing in things if thing.bank.prompted]
-    for step, way in ((1, range(opened.slices)), (-1, range(opened.slices - 1, -1, -1))):
+    for step, way in ways(opened.slices, opened.length):
         for thing in begun:
             thing.going = False
         for index in way:
@@ -194,7 +201,7 @@ def _answered(
                 features,
                 no_prompts(torch.ones(1, len(part), dtype=torch.bool, device=images.device)),
                 multimask=memory.candidates,
-                conditioned=memory.condition(features, images, recalled, frames=opened.slices),
+                conditioned=memory.condition(features, images, recalled, frames=opened.length),
             )
             answers = answers_of(predictions, segmenter.spec.frame(opened.height, opened.width))
             assert predictions.presence is not None  # of every family with a memory

@@ -48,13 +48,15 @@ def boxes_in(opened: Opened, text: TextBoxes) -> list[PromptedObject]:
     found: list[PromptedObject] = []
     for index in range(opened.slices):
         pieces = [(tile, box) for tile in tiles for box in text.find(opened.picture(index, tile))]
+        place = opened.place_of(index)
         kept = joined_boxes(pieces, height=opened.height, width=opened.width, most=text.nms)
         found += [
             PromptedObject(
                 box=box.box,
                 category=box.phrase,
                 score=box.score,
-                slice=index if opened.slices > 1 else None,
+                slice=place.get("slice"),
+                frame=place.get("frame"),
                 place=f"--text {box.phrase!r}",
             )
             for box in kept

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from adapt.datamodules.medical import Labels
+from adapt.datamodules.volume_reading import Labels
 from adapt.predict.following import segment_following
 from adapt.predict.opened import Opened, Scan
 from adapt.predict.prompted import PromptedObject
@@ -31,7 +31,8 @@ class VolumeDice:
     """One object of one volume or time series, one model, one kind of prompt.
 
     Attributes:
-        slice: where it was prompted.
+        volume: or series; of a volume in time the slice position is part of the name.
+        slice: where it was prompted, or the frame.
         slices: in how many it lies.
         dice: in all slices together: in three dimensions, of a time series over its frames.
         slice_dice: in the prompted slice alone.
@@ -49,12 +50,16 @@ class VolumeDice:
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """An object: (slices, H, W) bool within `where` of the slices of an input, and the slice in its middle."""
+    """An object: (slices, H, W) bool within `where` of the slices of an input, and the slice in its middle.
+
+    What an answer is in the `unlabelled` ones counts nothing, since nobody knows what would be right there.
+    """
 
     structure: str
     where: tuple[slice, slice, slice]
     voxels: npt.NDArray[np.bool_]
     middle: int
+    unlabelled: frozenset[int] = frozenset()
 
     def mask(self, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
         """(H, W) bool in the middle slice."""
@@ -87,30 +92,56 @@ def volume_dice(
                     answers[number][index] = mask.pixels
             for number, target in enumerate(targets, start=1):
                 whole, middle = _dice(target, answers[number], size)
-                length = target.voxels.shape[0]
+                series, place = divmod(target.middle, opened.length)
                 yield VolumeDice(
-                    model_name, kind, name, target.structure, target.middle, length, dice=whole, slice_dice=middle
+                    model_name,
+                    kind,
+                    name if opened.series == 1 else f"{name}/{series:04d}",
+                    target.structure,
+                    place,
+                    len(set(range(target.where[0].start, target.where[0].stop)) - target.unlabelled),
+                    dice=whole,
+                    slice_dice=middle,
                 )
 
 
 def volume_targets(labels: Labels, scan: Scan, data: MedicalData) -> list[Target]:
-    """The objects of a volume; `data.objects` says whether one is a connected region or a label as a whole."""
+    """The objects of a volume; `data.objects` says whether one is a connected region or a label as a whole.
+
+    Of a volume in time each slice has objects of its own; a region goes on from one labelled frame to the next one.
+    """
+    slices, times = scan.volume.size[scan.axis], len(scan.volume.frames)
+    every = np.arange(slices * times).reshape(slices, times)
+    rows = every.T if scan.volume.clock is None else every[:, labels.labelled]
+    unlabelled = frozenset(every.flatten().tolist()) - frozenset(rows.flatten().tolist())
     found: list[Target] = []
     for layer in labels.layers:
+        values = scan.in_slices(layer)
         for structure, value in labels.structures:
-            voxels = scan.in_slices(layer) == value
-            regions = ndimage.label(voxels, CORNERS)[0] if data.objects == "component" else voxels.astype(np.int32)
-            found += targets_of(regions, structure, min_pixels=data.min_object_pixels)
+            regions, count = np.zeros(values.shape, dtype=np.int32), 0
+            for row in rows:
+                there = values[row] == value
+                inside, more = ndimage.label(there, CORNERS) if data.objects == "component" else (1 * there, 1)
+                regions[row] = inside + count * there
+                count += more
+            found += targets_of(regions, structure, min_pixels=data.min_object_pixels, unlabelled=unlabelled)
     return found
 
 
-def targets_of(regions: npt.NDArray[np.integer], structure: str, *, min_pixels: int) -> list[Target]:
+def targets_of(
+    regions: npt.NDArray[np.integer],
+    structure: str,
+    *,
+    min_pixels: int,
+    unlabelled: frozenset[int] = frozenset(),
+) -> list[Target]:
     """The objects that are large enough where they are prompted.
 
     Args:
         regions: (slices, H, W) numbers, each one object; 0 is background, and few numbers below the largest are free.
         structure: what they are called.
         min_pixels: in the middle slice.
+        unlabelled: slices that count nothing; see `Target`.
     """
     found = []
     for number, where in enumerate(ndimage.find_objects(regions), start=1):
@@ -120,7 +151,7 @@ def targets_of(regions: npt.NDArray[np.integer], structure: str, *, min_pixels: 
         present = np.flatnonzero(inside.any((1, 2)))
         middle = int(present[len(present) // 2])
         if np.count_nonzero(inside[middle]) >= min_pixels:
-            found.append(Target(structure, where, inside, where[0].start + middle))
+            found.append(Target(structure, where, inside, where[0].start + middle, unlabelled))
     return found
 
 
@@ -136,6 +167,8 @@ def _dice(target: Target, answers: Mapping[int, npt.NDArray[np.bool_]], size: tu
     """Dice of the whole object, and in its middle slice."""
     shared = answered = 0
     for index, mask in answers.items():
+        if index in target.unlabelled:
+            continue
         answered += int(np.count_nonzero(mask))
         if target.where[0].start <= index < target.where[0].stop:
             truth = target.voxels[index - target.where[0].start]

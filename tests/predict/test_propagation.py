@@ -35,9 +35,10 @@ class Volume:
         self.asked.append((index, {thing: int(seen.mask.sum()) for thing, seen in before.items()}))
         return {thing: self.things[thing][index] for thing in before}
 
-    def followed(self, *starts: int) -> list[Step[Seen]]:
+    def followed(self, *starts: int, length: int | None = None) -> list[Step[Seen]]:
         given = {thing: (index, self.things[thing][index]) for thing, index in enumerate(starts)}
-        return list(propagate(given, self.ask, slices=len(self.things[0]), rules=RULES))
+        slices = len(self.things[0])
+        return list(propagate(given, self.ask, slices=slices, length=length or slices, rules=RULES))
 
 
 def slices_of(steps: list[Step[Seen]], thing: int = 0) -> list[int]:
@@ -53,6 +54,12 @@ def test_an_object_is_followed_up_and_down_to_the_ends_of_the_volume() -> None:
     steps = volume.followed(2)
     assert [step.index for step in steps] == [2, 3, 4, 5, 1, 0]
     assert not reasons(steps)
+
+
+@pytest.mark.parametrize(("start", "places"), [(0, [0, 1, 2]), (1, [1, 2, 0]), (4, [4, 5, 3]), (5, [5, 4, 3])])
+def test_an_object_does_not_leave_its_series(start: int, places: list[int]) -> None:
+    steps = Volume([row(100)] * 6).followed(start, length=3)
+    assert [step.index for step in steps] == places and not reasons(steps)
 
 
 def test_a_slice_is_asked_by_the_answer_in_the_slice_beside_it() -> None:

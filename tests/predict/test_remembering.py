@@ -53,7 +53,7 @@ def model_around(segmenter: Segmenter, *, absent_slices: int = 100, memory: bool
 
 def ours(segmenter: Segmenter, wanted: Sequence[PromptedObject], *, absent_slices: int = 100) -> list[Masks]:
     """Of each object, the logits of the slices that show it."""
-    things, model = grouped(wanted), model_around(segmenter, absent_slices=absent_slices)
+    things, model = grouped(wanted, length=SLICES), model_around(segmenter, absent_slices=absent_slices)
     found: list[Masks] = [{} for _ in things]
     assert segmenter.memory is not None
     for number, index, answer in followed(model, segmenter, segmenter.memory, volume(), things, advance=lambda: None):
@@ -172,7 +172,7 @@ def test_slices_are_encoded_once_where_all_objects_begin_on_one() -> None:
 
 def test_only_the_latest_memories_are_kept() -> None:
     segmenter = that_scores(2.0)
-    things = grouped([PromptedObject(box=BOX, slice=0)])
+    things = grouped([PromptedObject(box=BOX, slice=0)], length=SLICES)
     memory = segmenter.memory
     assert memory is not None
     segmenter.model.config.max_object_pointers_in_encoder, segmenter.model.config.num_maskmem = 5, 3
@@ -200,4 +200,4 @@ def test_without_memory_the_mask_and_the_box_of_a_slice_prompt_the_next() -> Non
 @pytest.mark.parametrize("name", ["", "one"])
 def test_prompts_of_one_name_are_one_object(name: str) -> None:
     wanted = [PromptedObject(box=BOX, slice=index, name=name) for index in (3, 8)]
-    assert [sorted(thing.prompts) for thing in grouped(wanted)] == ([[3, 8]] if name else [[3], [8]])
+    assert [sorted(thing.prompts) for thing in grouped(wanted, length=SLICES)] == ([[3, 8]] if name else [[3], [8]])

@@ -82,7 +82,7 @@ def test_a_prompt_on_a_frame_is_followed_through_time_into_a_label_tiff(
         ("frame,x,y\n6,14,15\n", r"prompts.csv:2: frame 6 is not there; the image has 0 to 5"),
         ("x,y\n14,15\n", r"prompts.csv:2: names no frame; the image has 6: give frame, 0 to 5"),
         ("frame,x,y\n-1,14,15\n", r"frame -1 is not there"),
-        ("frame,slice,x,y\n1,1,14,15\n", r"columns are frame, slice, x, y; .* and frame in place of slice"),
+        ("frame,slice,x,y\n1,1,14,15\n", r"prompts.csv:2: names a slice and a frame; the image has frames alone"),
     ],
 )
 def test_a_prompt_of_a_frame_that_is_not_there_is_refused(tmp_path: Path, prompts: str, fault: str) -> None:
@@ -92,7 +92,7 @@ def test_a_prompt_of_a_frame_that_is_not_there_is_refused(tmp_path: Path, prompt
 
 def test_a_prompt_that_names_a_frame_and_a_slice_is_refused(tmp_path: Path) -> None:
     prompts = json.dumps([{"frame": 2, "slice": 2, "clicks": [[14, 15]]}])
-    with pytest.raises(DataError, match="entry 1: frame: extra inputs are not permitted"):
+    with pytest.raises(DataError, match="object 1: names a slice and a frame; the image has frames alone: give frame"):
         followed(write(tmp_path / "a.ome.tif", cells()), prompts, name="prompts.json")
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from exact_segmenter import ExactSegmenter
 
-from adapt.datamodules.medical import Labels
+from adapt.datamodules.volume_reading import Labels
 from adapt.formats import Volume, normalise_orientation
 from adapt.predict import Model
 from adapt.predict.opened import Scan

@@ -68,6 +68,10 @@ class MedicalData(Settings):
     image_suffix: str = Field("", description="What names of images end in, before the format: _t1, for example.")
     label_suffix: str = Field("", description="What names of labels end in, before the format: _seg, for example.")
     channel: int | None = Field(None, ge=0, description="Of image files with several volumes (4D): which, from 0.")
+    time: Literal["all"] | None = Field(
+        None,
+        description="all: the fourth axis of NIfTI files (4D) is time, and each slice position is a series of frames.",
+    )
     labels: Annotated[dict[str, LabelValue], AfterValidator(values_differ)] = Field(
         min_length=1,
         description="Name and value of each structure in the label volumes; 0 is background. "
@@ -91,4 +95,10 @@ class MedicalData(Settings):
     def _channels_are_free(self) -> "MedicalData":
         if self.channels == "neighbours" and isinstance(self.intensity, HuWindow) and len(self.intensity.windows) != 1:
             raise ValueError("channels neighbours fills all three channels, so intensity.windows must be one window")
+        return self
+
+    @model_validator(mode="after")
+    def _fourth_axis_means_one_thing(self) -> "MedicalData":
+        if self.time == "all" and self.channel is not None:
+            raise ValueError("time all reads every volume of a 4D file, and channel chooses one: leave one of them out")
         return self
