@@ -12,11 +12,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from adapt.errors import NO_FILE, DataError
 from adapt.formats.intensity import label_values, percentile_range, to_uint8
+from adapt.wording import counted
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 """What is decoded, whatever a file is called; Pillow would start other programs for some of the rest."""
 LOSSY = ("JPEG", "MPO")
+OPAQUE = 255
 DEEP_MODES = ("I;16", "I;16B", "I;16L", "I", "F")
 PERCENTILES = (0.5, 99.5)
 
@@ -56,7 +58,7 @@ def read_label_map(path: Path, *, max_pixels: int) -> npt.NDArray[np.integer]:
 def decode_label_map(content: bytes, *, source: str, max_pixels: int) -> npt.NDArray[np.integer]:
     """The bytes of a label map as (H, W) integers; palette images give their indices.
 
-    Several channels are one where they say the same: all colours equal, and the same transparency everywhere.
+    Several channels are one where they say the same: all colours equal, and no pixel transparent.
 
     Args:
         content: of a PNG, TIFF, BMP or WebP file.
@@ -115,12 +117,30 @@ def _colours(image: Image.Image, source: str) -> npt.NDArray[np.uint8]:
 def _values(image: Image.Image, source: str) -> npt.NDArray[np.integer]:
     stored = np.asarray(image)
     if image.mode in ("RGB", "RGBA", "LA"):
-        count = len(image.mode.removesuffix("A"))
-        colours, alpha = stored[..., :count], stored[..., count:]
-        if (colours == colours[..., :1]).all() and (alpha == alpha[:1, :1]).all():
-            stored = colours[..., 0]
+        stored = _one_channel(stored, image.mode, source)
     if stored.ndim != 2:
         raise DataError(
             f"{source}: a label map has one channel, this image is {image.mode}; store label values, not colours"
         )
     return label_values(stored, source=source)
+
+
+def _one_channel(stored: npt.NDArray[np.uint8], mode: str, source: str) -> npt.NDArray[np.uint8]:
+    """(H, W) of (H, W, C) whose colours are all greys and opaque: else nobody knows which values are the labels."""
+    count = len(mode.removesuffix("A"))
+    colours, alpha = stored[..., :count], stored[..., count:]
+    begin = f"{source}: a label map has one channel, this image is {mode}"
+    if (colours != colours[..., :1]).any():
+        packed = colours.astype(np.uint32) @ np.array([1, 1 << 8, 1 << 16], dtype=np.uint32)
+        found = counted(len(np.unique(packed)), "colour")
+        raise DataError(
+            f"{begin}; store label values, not {found}: a grey image of the values, or a palette image whose indices "
+            "are the values"
+        )
+    if (alpha != OPAQUE).any():
+        transparent = np.count_nonzero(alpha != OPAQUE)
+        raise DataError(
+            f"{begin}, of which {transparent:,} of {alpha.size:,} pixels are transparent; what is labelled may be in "
+            "either, so store the label values as a grey image without transparency"
+        )
+    return colours[..., 0]

@@ -1,5 +1,6 @@
 """2D images and label maps are paired by name, and every unusable pair says what to do."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,11 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 from pydantic import ValidationError
+from rich.console import Console
 
 from adapt.datamodules import Case
 from adapt.datamodules.folder import folder_source
+from adapt.datamodules.store import open_or_make
 from adapt.errors import DataError
 from adapt.recipe import FolderData
 
@@ -67,6 +70,23 @@ def test_each_value_is_a_named_class(tmp_path: Path) -> None:
     [sample] = _read(tmp_path, label_kind="classes", labels=classes, min_object_pixels=1).samples
     found = dict(zip(sample.categories, sample.masks.sum((1, 2)).tolist(), strict=True))
     assert found == {"water": 36, "house": 16, "road": 4}
+
+
+@pytest.mark.parametrize("kind", ["instances", "classes", "masks"])
+def test_labels_in_colours_are_one_error_whatever_is_read_of_them(tmp_path: Path, kind: str) -> None:
+    for name in "abc":
+        _write_pair(tmp_path, np.stack([_labels(), _labels() * 2, _labels() * 3], axis=-1), name=name)
+        if kind == "masks":
+            (tmp_path / "labels" / name).mkdir()
+            (tmp_path / "labels" / f"{name}.png").rename(tmp_path / "labels" / name / f"{name}.png")
+    settings = _settings(tmp_path, label_kind=kind, **({"labels": {"cell": 1}} if kind == "classes" else {}))
+    quiet = Console(file=io.StringIO())
+    with pytest.raises(DataError) as caught:
+        open_or_make(folder_source(settings, tmp_path), settings={}, cache=tmp_path / "cache", console=quiet)
+    told = str(caught.value).splitlines()
+    assert told[0] == "3 of 3 cases cannot be used:" and len(told) == 2
+    assert "a.png: a label map has one channel, this image is RGB; store label values, not 4 colours" in told[1]
+    assert "(likewise 2 others: " in told[1] and "b.png, " in told[1] and told[1].endswith("c.png)")
 
 
 def test_a_class_without_a_name_is_refused(tmp_path: Path) -> None:

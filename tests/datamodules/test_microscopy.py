@@ -360,6 +360,15 @@ def test_maps_that_are_no_instances_are_refused(tmp_path: Path, labels: Array, h
     assert told in _refused(tmp_path)
 
 
+def test_coloured_labels_of_other_formats_are_refused_likewise(tmp_path: Path) -> None:
+    _pair(tmp_path)
+    (tmp_path / "labels" / "a.tif").unlink()
+    Image.fromarray(COLOUR).save(tmp_path / "labels" / "a.png")
+    assert "a.png: a label map has one channel, this image is RGB; store label values, not" in _refused(tmp_path)
+    Image.fromarray(_labels().astype(np.uint8)).convert("RGBA").save(tmp_path / "labels" / "a.png")  # grey and opaque
+    assert len(_read(tmp_path)[0].masks) > 0
+
+
 def test_whole_floats_are_labels(tmp_path: Path) -> None:
     _pair(tmp_path, labels=_labels().astype(np.float32))
     [sample] = _read(tmp_path)

@@ -331,6 +331,30 @@ def test_a_coloured_label_map_is_refused(tmp_path: Path, mode: str) -> None:
         read_label_map(path, max_pixels=LIMIT)
 
 
+def test_a_coloured_label_map_is_told_with_its_colours_and_the_way_out(tmp_path: Path) -> None:
+    colours = np.array([[[0, 0, 0], [128, 0, 0], [0, 128, 0]], [[0, 0, 0], [0, 0, 128], [128, 0, 0]]], dtype=np.uint8)
+    path = _save(tmp_path / "a.png", Image.fromarray(colours).convert("RGBA"))
+    with pytest.raises(DataError) as caught:
+        read_label_map(path, max_pixels=LIMIT)
+    assert str(caught.value) == (
+        f"{path}: a label map has one channel, this image is RGBA; store label values, not 4 colours: a grey image of "
+        "the values, or a palette image whose indices are the values"
+    )
+    indices = Image.fromarray(colours).quantize(4)  # the way out
+    assert len(np.unique(read_label_map(_save(tmp_path / "b.png", indices), max_pixels=LIMIT))) == 4
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+@pytest.mark.parametrize("alpha", [0, 254])
+def test_labels_that_are_transparent_everywhere_are_refused(tmp_path: Path, mode: str, alpha: int) -> None:
+    image = Image.fromarray(LABELS.astype(np.uint8)).convert(mode)
+    image.putalpha(alpha)
+    with pytest.raises(
+        DataError, match=rf"this image is {mode}, of which 6 of 6 pixels are transparent; .* grey image"
+    ):
+        read_label_map(_save(tmp_path / "a.png", image), max_pixels=LIMIT)
+
+
 def test_label_values_that_are_not_whole_are_refused(tmp_path: Path) -> None:
     path = _save(tmp_path / "a.tif", Image.fromarray(np.array([[0.0, 0.5]], dtype=np.float32)))
     with pytest.raises(DataError, match=r"a\.tif: label values are not whole numbers \(first: .*\); store integers"):
