@@ -77,4 +77,4 @@ def test_a_wrong_change_is_told_with_its_line(tmp_path: Path, line: str, expecte
 
 def test_every_stage_of_the_packaged_recipes_is_valid() -> None:
     recipe = load_recipe(find_recipe("pretrain_tiny"))
-    assert [name for name, _ in stages(recipe)] == ["boxes", "clicks", "sharp", "session"]
+    assert [name for name, _ in stages(recipe)] == ["boxes", "clicks", "sharp"]
