@@ -125,7 +125,7 @@ def _read(path: Path, reading: Reading) -> Labels | Volume:
     ending = match["ending"].lower() if match else ""
     try:
         if ending.startswith(".nii"):
-            return read_nifti(path, max_voxels=reading.voxels)
+            return _one_volume(path, reading)
         if ending in (".nrrd", ".mha"):
             return read_itk(path, max_voxels=reading.voxels)
         if ending.endswith((".tif", ".tiff")):
@@ -136,6 +136,16 @@ def _read(path: Path, reading: Reading) -> Labels | Volume:
         for key, option in OPTIONS.items():
             text = text.replace(key, option)
         raise DataError(text) from None
+
+
+def _one_volume(path: Path, reading: Reading) -> Volume:
+    volume = read_nifti(path, time=True, max_voxels=reading.voxels)
+    if volume.clock is not None:
+        raise DataError(
+            f"{path}: holds {len(volume.frames)} volumes in time, and volumes are scored one by one; write each to a "
+            "file of its own"
+        )
+    return volume
 
 
 def _read_tiff(path: Path, reading: Reading) -> Labels:

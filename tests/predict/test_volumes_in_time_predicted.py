@@ -60,13 +60,19 @@ def write(path: Path, values: npt.NDArray[Any]) -> Path:
     return path
 
 
-def model(segmenter: Any = None) -> Model:  # noqa: ANN401 - any segmenter
-    settings = PredictSettings.model_validate({"propagate": {"absent_slices": 100}})
+def model(segmenter: Any = None, *, memory: bool = True) -> Model:  # noqa: ANN401 - any segmenter
+    settings = PredictSettings.model_validate({"propagate": {"absent_slices": 100, "memory": memory}})
     return Model(segmenter or ExactSegmenter(), torch.device("cpu"), GenerateSettings(), settings)
 
 
 def followed(
-    source: Path, prompts: str, *, formats: tuple[str, ...] = (), name: str = "prompts.csv", by: Model | None = None
+    source: Path,
+    prompts: str,
+    *,
+    formats: tuple[str, ...] = (),
+    name: str = "prompts.csv",
+    by: Model | None = None,
+    data: MedicalData = DATA,
 ) -> Path:
     """The folder that is written."""
     file = source.parent / name
@@ -74,7 +80,7 @@ def followed(
     output = source.parent / "out"
     request = Request(source, output, file, formats, follow=True, overview=True)
     console = Console(file=io.StringIO())
-    predict(request, by or model(), DATA, about={"model": {"weights": "w"}}, console=console)
+    predict(request, by or model(), data, about={"model": {"weights": "w"}}, console=console)
     return output
 
 
@@ -121,6 +127,23 @@ def test_a_memory_does_not_reach_into_the_next_slice(tmp_path: Path) -> None:
     assert found["0"].any() and found["1"].any()
     assert not found["0"][:, :, 1:].any() and not found["1"][:, :, [0, 2]].any()
     np.testing.assert_array_equal(found["both"], found["0"] + 2 * found["1"])  # one name, but an object of each slice
+
+
+@pytest.mark.parametrize("memory", [True, False])
+def test_a_slice_through_time_is_answered_as_a_volume_whose_slices_are_its_frames(tmp_path: Path, memory: bool) -> None:
+    random = np.random.default_rng(1).integers(0, 256, (64, 64, SLICES, FRAMES), dtype=np.uint8)
+    by = model(small_segmenter("SAM 2 video"), memory=memory)
+    cine, still = write(tmp_path / "cine" / "p1.nii.gz", random), tmp_path / "still" / "p1.nii.gz"
+    still.parent.mkdir()
+    nibabel.save(nibabel.Nifti1Image(random[:, :, 1], np.diag([-1.0, -1.0, 1.0, 1.0])), still)
+    rows = [f"{time},a,{x},10,{x + 20},40\n" for time, x in ((2, 10), (4, 30))]
+    columns = "frame,object,x_min,y_min,x_max,y_max\n"
+    in_time = followed(cine, f"slice,{columns}" + "".join(f"1,{row}" for row in rows), by=by)
+    data = DATA.model_copy(update={"time": None})
+    in_depth = followed(still, columns + "".join(rows), by=by, data=data)
+    found, expected = (np.asarray(nibabel.load(folder / "p1.nii.gz").dataobj) for folder in (in_time, in_depth))
+    assert expected.any()
+    np.testing.assert_array_equal(found[:, :, 1], expected)
 
 
 def test_coco_names_slice_and_frame_of_each_mask(tmp_path: Path) -> None:

@@ -114,3 +114,9 @@ def test_values_that_are_no_labels_are_refused(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(np.full((2, 2, 2), 0.5, dtype=np.float32), np.eye(4)), tmp_path / "a.nii")
     with pytest.raises(DataError, match="not whole numbers"):
         read_pair(tmp_path / "a.nii", tmp_path / "a.nii", reading=READING)
+
+
+def test_volumes_in_time_are_scored_one_by_one(tmp_path: Path) -> None:
+    nibabel.save(nibabel.Nifti1Image(np.zeros((2, 2, 2, 3), dtype=np.uint8), np.eye(4)), tmp_path / "a.nii")
+    with pytest.raises(DataError, match=r"a\.nii: holds 3 volumes in time, and volumes are scored one by one"):
+        read_pair(tmp_path / "a.nii", tmp_path / "a.nii", reading=READING)
