@@ -21,7 +21,9 @@ def existing_folder(root: Path, below: str, key: str) -> Path:
         raise DataError(f"data.root: no folder {root} (looked from {Path.cwd()}); set data.root=/your/data")
     folder = root / below
     if not folder.is_dir():
-        found = listed(sorted(path.name for path in root.iterdir())) or "nothing"
+        found = listed(sorted(path.name for path in root.iterdir()))
+        if not found:
+            raise DataError(f"{key}: no folder {folder}; {root} is empty: set data.root to the folder of your data")
         raise DataError(f"{key}: no folder {folder}; {root} holds: {found}; set it to one of them, or data.root")
     return folder
 

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _overrides(suggest)
     review = _action(actions, "import", "take a review back: COCO JSON, or an export of Label Studio or CVAT")
-    review.add_argument("file", type=Path, metavar="FILE")
+    review.add_argument("file", type=Path, metavar="FILE", help="as the program for review has written it")
     accept = _action(actions, "accept", "let the quality gate judge the round by a run that was trained on it")
     accept.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run: runs/<recipe>/<time>")
     accept.add_argument("--before", type=Path, metavar="RUN", help="to compare with; by default that of the last round")

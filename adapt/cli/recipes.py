@@ -8,18 +8,26 @@ from adapt.errors import RecipeError
 from adapt.recipe import Recipe, describe_recipes, find_recipe, keys_page
 from adapt.unwritable import unwritable
 
+RECIPE = "a packaged recipe; adapt recipes list names them"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `adapt recipes`."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("list", help="names and what they are for")
-    show = actions.add_parser("show", help="print a recipe")
-    show.add_argument("name", metavar="RECIPE")
-    copy = actions.add_parser("copy", help="write a recipe to a file of your own; never overwrites")
-    copy.add_argument("name", metavar="RECIPE")
-    copy.add_argument("target", nargs="?", help="file or folder; by default NAME.yaml here")
-    actions.add_parser("keys", help="print every key of a recipe as Markdown: type, default, meaning")
-    actions.add_parser("schema", help="print the JSON Schema of recipes, for editors")
+    _add_action(actions, "list", "names and what they are for")
+    show = _add_action(actions, "show", "print a recipe")
+    show.add_argument("name", metavar="RECIPE", help=RECIPE)
+    copy = _add_action(actions, "copy", "write a recipe to a file of your own; never overwrites")
+    copy.add_argument("name", metavar="RECIPE", help=RECIPE)
+    copy.add_argument("target", nargs="?", metavar="TARGET", help="file or folder; by default NAME.yaml here")
+    _add_action(actions, "keys", "print every key of a recipe as Markdown: type, default, meaning")
+    _add_action(actions, "schema", "print the JSON Schema of recipes, for editors")
+
+
+def _add_action(
+    actions: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, about: str
+) -> argparse.ArgumentParser:
+    return actions.add_parser(name, help=about, description=about)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -147,9 +147,15 @@ def warnings(results: Results) -> list[str]:
     """
     found = []
     for name, figures in results.protocols.items():
-        if figures.tuned is not None and figures.tuned.miou < figures.base.miou:
+        gain = figures.difference
+        if gain is not None and gain.high is not None and gain.high < 0:
             found.append(
                 f"{TITLES[name]}: the tuned model is worse than the untouched one; train longer, or with another rate"
+            )
+        elif gain is not None and gain.miou < 0:
+            found.append(
+                f"{TITLES[name]}: the tuned model is below the untouched one, which may be chance; train longer, or "
+                "test on more groups"
             )
         best = figures.tuned or figures.base
         clicks = best.clicks

@@ -70,9 +70,9 @@ def compare(
     findings: list[ImageFindings] = []
     unprompted: list[AutomaticScore] = []
     drawn, grid = automatic_images(len(rows), recipe), evaluation_grid(recipe)
-    columns = (TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        samples = (data.store.sample(row) for row in progress.track(rows))
+        samples = (data.store.sample(row) for row in progress.track(rows, description="test images"))
         measures = Measures(clicks=settings.clicks, tolerance=settings.boundary_tolerance)
         protocols = list(settings.protocols)
         for number, encoded in enumerate(encode_samples(samples, models, device=device, features=features)):
@@ -84,9 +84,10 @@ def compare(
         retention = None
         if general is not None:
             found = general_scores(general, models, device=device, features=features)
+            shown = progress.track(found, total=len(general.rows), description="general images")
             retention = retention_of(
                 general,
-                [score for of_image in progress.track(found, total=len(general.rows)) for score in of_image],
+                [score for of_image in shown for score in of_image],
                 bootstrap_samples=settings.bootstrap_samples,
                 seed=recipe.seed,
             )

@@ -55,6 +55,14 @@ def test_help_names_the_commands(tmp_path: Path) -> None:
     assert all(f"\n    {command} " in text for command in ("fit", "evaluate", "recipes"))
 
 
+@pytest.mark.parametrize("arguments", [("list",), ("show",), ("copy",), ("keys",), ("schema",)])
+def test_help_of_recipes_says_what_the_action_does(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    summary, named = _run(tmp_path, "recipes", *arguments, "--help").stdout.split("\n\n", 1)
+    assert summary.startswith(f"usage: adapt recipes {arguments[0]} ")
+    assert not named.startswith(("options", "positional"))
+    assert not named.count("RECIPE\n")  # a word of the call without its meaning
+
+
 def test_version(tmp_path: Path) -> None:
     assert _run(tmp_path, "--version").stdout == f"adapt {__version__}\n"
 

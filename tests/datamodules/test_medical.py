@@ -353,6 +353,12 @@ def test_a_missing_folder_is_told_with_its_key_and_what_is_there(tmp_path: Path,
     assert re.search(rf"data\.{kind}_folder: no folder .*scans; .* holds: images, labels", message)
 
 
+def test_a_root_without_anything_is_not_offered_as_a_choice(tmp_path: Path) -> None:
+    message = _refused(tmp_path)
+    assert "is empty: set data.root to the folder of your data" in message
+    assert "one of them" not in message
+
+
 def test_an_empty_folder_is_told_with_what_is_read(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "labels").mkdir()

@@ -169,6 +169,22 @@ def test_tuning_that_did_harm_and_answers_below_the_box_are_pointed_out() -> Non
     assert any("worth less than the box itself (0.785)" in text for text in found)
 
 
+@pytest.mark.parametrize("groups", [("a", "b"), ("a",)])
+def test_a_loss_that_may_be_chance_is_not_called_worse(groups: tuple[str, ...]) -> None:
+    tuned = {"a": 0.1, "b": 0.7}  # untouched 0.4 and 0.5: the mean falls, and the interval holds 0 or is missing
+    untouched = {"a": 0.4, "b": 0.5}
+    found = warnings(
+        _results(
+            [
+                replace(score, iou=(tuned if score.model == "tuned" else untouched)[score.group])
+                for score in _scores("base", "tuned", groups=groups)
+            ]
+        )
+    )
+    assert sum("below the untouched one, which may be chance" in text for text in found) == 2
+    assert not any("worse than the untouched" in text for text in found)
+
+
 def test_the_filled_box_is_no_figure_of_clicks() -> None:
     assert not any(line[:2] == ["one click", "the box itself"] for line in _printed(_scores("base")))
 
