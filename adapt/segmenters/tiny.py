@@ -15,7 +15,7 @@ TINY_NOTE = "pretrained on synthetic images only: for trying the tool, not for r
 FOLDER = Path(__file__).parent / "tiny_weights"
 FILES = {
     "config.json": "4ad42961521970ed36f9b188ddc877c396ee4bfc7ac1c7d9cd49d47f0f9b9a06",
-    "model.safetensors": "4f0b0edde804e95e67f9c3121738110bf53c2d7ed0c7363a8b981bfeec5cdc25",
+    "model.safetensors": "fb617a15e59831331605a0555b6cf6ede0f799adcd9345bbf81bfccbe571b290",
 }
 """File to its sha256, which is checked before it is read."""
 IMAGE_SIZE = 256

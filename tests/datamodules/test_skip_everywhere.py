@@ -229,7 +229,7 @@ SCENE = "images/scene_0.tif"
         ("pictures of classes", PICTURE, _claim_png, PICTURE, "more than data.max_image_pixels"),
         ("pictures of classes", PICTURE, _unmount, PICTURE, "no such file; if it is a link, mount the disk"),
         ("pictures of classes", MAP, _smaller, MAP, "both must show the same pixels"),
-        ("pictures of classes", MAP, _rgb, MAP, "store label values, not colours"),
+        ("pictures of classes", MAP, _rgb, MAP, "store label values, not 256 colours"),
         ("pictures", PICTURE, _cut, PICTURE, "copy it again, or convert it to PNG"),
         ("pictures", PICTURE, _claim_png, PICTURE, "more than data.max_image_pixels"),
         ("pictures", PICTURE, _link_to_itself, PICTURE, "copy it again, or convert it to PNG"),
