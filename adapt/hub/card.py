@@ -86,7 +86,7 @@ def _metadata(facts: CardFacts, said: Said) -> ModelCardData:
             "fine-tuned",
             "adapt-sam",
         ],
-        metrics=list(said.metrics),
+        metrics=["mean_iou"],
         model_name=title(facts),
         eval_results=list(said.figures) or None,
     )

@@ -41,7 +41,6 @@ def said(facts: CardFacts) -> Said:
     values = {"facts": facts, "rows": rows, "images": figures["images"], "groups": len(figures["groups"])}
     return Said(
         task=TASK,
-        metrics=["mean_iou"],
         answers=f"gives each pixel one of {len(names)} classes or the background, without prompts",
         example="A label map",
         using=_using(facts),

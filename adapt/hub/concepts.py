@@ -39,7 +39,6 @@ def said(facts: CardFacts) -> Said:
     }
     return Said(
         task=TASK,
-        metrics=["mean_iou"],
         answers="finds all objects of a phrase in an image, without clicks and boxes",
         example="All objects of a phrase",
         using=USING.format(phrase=asked_as[0], threshold=text.concept_threshold),

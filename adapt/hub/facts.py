@@ -64,7 +64,6 @@ class Said:
 
     Attributes:
         task: the Hub's name for it.
-        metrics: the Hub's names of what it is measured by.
         answers: what goes in and what comes out, half a sentence behind "It".
         example: what the code that asks it is an example of.
         using: that code, behind the lines that load the model.
@@ -76,7 +75,6 @@ class Said:
     """
 
     task: str
-    metrics: Sequence[str]
     answers: str
     example: str
     using: str

@@ -51,7 +51,6 @@ def said(facts: CardFacts) -> Said:
     categories = {name for figures in results["protocols"].values() for name in figures["base"]["categories"]}
     return Said(
         task=TASK,
-        metrics=["mean_iou"],
         answers="answers clicks and boxes with masks",
         example="A mask for a click",
         using=_using(facts),
