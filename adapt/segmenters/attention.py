@@ -5,6 +5,8 @@ q . H[r - r'] + q . W[c - c'], and for that writes them all down: tokens x token
 16.8 million, and which the fast kernels do not take a gradient of. But each term is a product too: of the query's
 product with every row of H (or W) and a vector that is one at the key's row (or column), and zero elsewhere. Appended
 to query and key they give the same scores from one product, and no kernel needs a matrix of tokens x tokens.
+
+A CPU gains nothing by wider heads: in float32 it makes the matrix block after block instead (`attention_blocks`).
 """
 
 import torch
@@ -12,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
 from transformers.models.sam_hq.modeling_sam_hq import SamHQVisionSdpaAttention
+
+from adapt.segmenters.attention_blocks import attend_in_blocks
 
 STOCK = (SamVisionSdpaAttention, SamHQVisionSdpaAttention)
 """The layers that can be folded; both are the same code."""
@@ -36,35 +40,42 @@ class FoldedAttention(SamVisionSdpaAttention):  # type: ignore[misc]  # transfor
         tokens, heads = height * width, self.num_attention_heads
         qkv = self.qkv(hidden_states).reshape(batch, tokens, 3, heads, -1)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (B, heads, tokens, D) each
-        of_head = query.shape[-1]
-        if self.use_rel_pos:
-            query, key, value = self._fold(query, key, value, height, width)
-        seen = functional.scaled_dot_product_attention(query, key, value, scale=self.scale)[..., :of_head]
-        joined = seen.reshape(batch, heads, height, width, of_head).permute(0, 2, 3, 1, 4)
+        seen = self._attend(query, key, value, height, width)
+        joined = seen.reshape(batch, heads, height, width, -1).permute(0, 2, 3, 1, 4)
         return self.proj(joined.reshape(batch, height, width, -1)), None
 
-    def _fold(
-        self, query: Tensor, key: Tensor, value: Tensor, height: int, width: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Query and key with positions appended, (B, heads, tokens, D + h + w); the value padded to as much.
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, height: int, width: int) -> Tensor:
+        """What each query sees, (B, heads, tokens, D), by the way that is fastest for these tensors."""
+        if not self.use_rel_pos:
+            return functional.scaled_dot_product_attention(query, key, value, scale=self.scale)
+        grid = query.unflatten(2, (height, width))
+        rows, columns = self.get_rel_pos(height, height, self.rel_pos_h), self.get_rel_pos(width, width, self.rel_pos_w)
+        by_row = torch.einsum("bnhwc,hkc->bnhwk", grid, rows).flatten(2, 3)
+        by_column = torch.einsum("bnhwc,wkc->bnhwk", grid, columns).flatten(2, 3)
+        if query.device.type == "cpu" and query.dtype == torch.float32 and not torch.compiler.is_compiling():
+            return attend_in_blocks(query, key, value, by_row, by_column, scale=self.scale)
+        return attend_folded(query, key, value, by_row, by_column, scale=self.scale)
 
-        The value is padded since the kernels want all three of one width; what comes of its padding is zero.
-        """
-        batch, heads, tokens, of_head = query.shape
-        grid = query.reshape(batch, heads, height, width, of_head)
-        # the kernel multiplies all by its scale, which positions do not have
-        rows = self.get_rel_pos(height, height, self.rel_pos_h) / self.scale
-        columns = self.get_rel_pos(width, width, self.rel_pos_w) / self.scale
-        by_row = torch.einsum("bnhwc,hkc->bnhwk", grid, rows).reshape(batch, heads, tokens, height)
-        by_column = torch.einsum("bnhwc,wkc->bnhwk", grid, columns).reshape(batch, heads, tokens, width)
-        place = torch.arange(tokens, device=key.device)
-        at_row = functional.one_hot(place // width, height).to(key.dtype).expand(batch, heads, -1, -1)
-        at_column = functional.one_hot(place % width, width).to(key.dtype).expand(batch, heads, -1, -1)
-        query = torch.cat((query, by_row, by_column), dim=-1)
-        key = torch.cat((key, at_row, at_column), dim=-1)
-        missing = -query.shape[-1] % ALIGNMENT
-        query, key = functional.pad(query, (0, missing)), functional.pad(key, (0, missing))
-        return query, key, functional.pad(value, (0, query.shape[-1] - of_head))
+
+def attend_folded(
+    query: Tensor, key: Tensor, value: Tensor, by_row: Tensor, by_column: Tensor, *, scale: float
+) -> Tensor:
+    """As `attend_in_blocks`, by one kernel: positions are appended to query and key, (B, heads, tokens, D + h + w).
+
+    The value is padded to as much, since the kernels want all three of one width; what comes of its padding is zero.
+    """
+    batch, heads, tokens, of_head = query.shape
+    height, width = by_row.shape[-1], by_column.shape[-1]
+    place = torch.arange(tokens, device=key.device)
+    at_row = functional.one_hot(place // width, height).to(key.dtype).expand(batch, heads, -1, -1)
+    at_column = functional.one_hot(place % width, width).to(key.dtype).expand(batch, heads, -1, -1)
+    # the kernel multiplies all by its scale, which positions do not have
+    query = torch.cat((query, by_row / scale, by_column / scale), dim=-1)
+    key = torch.cat((key, at_row, at_column), dim=-1)
+    missing = -query.shape[-1] % ALIGNMENT
+    query, key = functional.pad(query, (0, missing)), functional.pad(key, (0, missing))
+    value = functional.pad(value, (0, query.shape[-1] - of_head))
+    return functional.scaled_dot_product_attention(query, key, value, scale=scale)[..., :of_head]
 
 
 def fold_positions(encoder: nn.Module) -> None:

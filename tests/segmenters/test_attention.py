@@ -1,4 +1,4 @@
-"""Folded positions: what the stock attention gives, forward and backward, without its matrix."""
+"""Folded positions, and blocks of queries: what the stock attention gives, forward and backward, without its matrix."""
 
 import copy
 
@@ -7,8 +7,9 @@ import torch
 from transformers import SamVisionConfig
 from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
 
-from adapt.segmenters import PromptableSegmenter, fold_positions, load_segmenter, random_segmenter
-from adapt.segmenters.attention import FoldedAttention, is_folded
+from adapt.segmenters import PromptableSegmenter, attention_blocks, fold_positions, load_segmenter, random_segmenter
+from adapt.segmenters.attention import FoldedAttention, attend_folded, is_folded
+from adapt.segmenters.attention_blocks import attend_in_blocks
 
 
 def stock_layer(window: int, *, channels: int = 96, heads: int = 3, image_size: int = 160) -> SamVisionSdpaAttention:
@@ -45,6 +46,49 @@ def test_folded_attention_gives_what_the_stock_one_gives_forward_and_backward(
     assert len(of_folded) == len(gradients) == 7
     for one, two in zip(of_folded, gradients, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5 * float(two.abs().max()))
+
+
+def parts_of_attention(*, height: int, width: int) -> list[torch.Tensor]:
+    """Query, key, value of 2 images and 3 heads of 8 channels, and what rows and columns add; float64."""
+    random = torch.Generator().manual_seed(0)
+    last = (8, 8, 8, height, width)
+    return [torch.randn(2, 3, height * width, n, generator=random, dtype=torch.float64) for n in last]
+
+
+@pytest.mark.parametrize(
+    "held", [10**9, 6 * 20 * 7, 1], ids=["one block", "a block that is left over", "single queries"]
+)
+def test_blocks_and_folded_positions_are_the_attention_that_is_written_down(
+    held: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention_blocks, "SCORES", held)
+    parts = [part.requires_grad_() for part in parts_of_attention(height=4, width=5)]
+    query, key, value, by_row, by_column = parts
+    scores = query @ key.mT * 0.3 + (by_row[..., None] + by_column[..., None, :]).flatten(-2)
+    expected = scores.softmax(-1) @ value
+    weight = torch.linspace(-1, 1, expected.numel(), dtype=torch.float64).view_as(expected)
+    gradients = torch.autograd.grad((expected * weight).sum(), parts)
+    for attend in (attend_in_blocks, attend_folded):
+        found = attend(query, key, value, by_row, by_column, scale=0.3)
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+        of_found = torch.autograd.grad((found * weight).sum(), parts)
+        for one, two in zip(of_found, gradients, strict=True):
+            torch.testing.assert_close(one, two, rtol=1e-9, atol=1e-11)
+
+
+def test_the_scores_of_a_layer_are_never_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    softmax = torch.softmax
+
+    def counted(scores: torch.Tensor, dim: int, out: torch.Tensor) -> torch.Tensor:
+        made.append(scores.numel())
+        return softmax(scores, dim, out=out)
+
+    monkeypatch.setattr(attention_blocks, "SCORES", 1000)
+    monkeypatch.setattr(torch, "softmax", counted)
+    parts = [part.requires_grad_() for part in parts_of_attention(height=6, width=6)]
+    attend_in_blocks(*parts, scale=1.0).sum().backward()
+    assert sum(made) == 2 * 6 * 36 * 36 and max(made) <= 1000  # forward, and again for the backward pass
 
 
 def test_in_bfloat16_it_is_no_farther_from_the_truth_than_the_stock_one() -> None:
