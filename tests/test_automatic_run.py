@@ -61,6 +61,30 @@ def test_fitted_thresholds_are_kept_with_the_run_and_used(tmp_path: Path, capsys
     assert main(["evaluate", str(run), "--fit-thresholds", f"data.root={tmp_path}/other"]) == 1
 
 
+@pytest.mark.slow
+def test_a_recipe_may_ask_that_thresholds_are_fitted_after_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = [f"cache={tmp_path}/cache", f"output={tmp_path}/runs", "evaluation.automatic.fit_thresholds=true"]
+    assert main(["fit", "--recipe", "folder", *places, *SMALL]) == 0
+    (run,) = (tmp_path / "runs" / "folder").iterdir()
+    said = "thresholds of automatic masks, fitted on 2 validation images: generate.predicted_iou="
+    assert said in capsys.readouterr().err
+    fitted = json.loads((run / "thresholds.json").read_text(encoding="utf-8"))
+    recipe = load_recipe(run / "recipe.yaml")
+    assert (recipe.generate.predicted_iou, recipe.generate.stability) == (
+        fitted["after"]["predicted_iou"],
+        fitted["after"]["stability"],
+    )
+    assert _automatic(run)["predicted_iou"] == fitted["after"]["predicted_iou"] != 0.88
+    assert _automatic(run)["tuned"]["masks"] > 0
+
+    assert main(["fit", "--recipe", "folder", *places, *SMALL, "split.validation=0"]) == 0
+    assert "stay as they are: there is no validation split" in capsys.readouterr().err
+    (other,) = set((tmp_path / "runs" / "folder").iterdir()) - {run}
+    assert _automatic(other)["predicted_iou"] == 0.88 and not (other / "thresholds.json").exists()
+
+
 @pytest.mark.parametrize("options", [["--recipe", "folder"], ["run", "--interpolate", "0:1:0.5"]])
 def test_thresholds_are_fitted_to_a_run_only(
     options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

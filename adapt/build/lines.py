@@ -72,7 +72,7 @@ def plan_lines(
         ),
         ("model", f"{recipe.model.checkpoint}{note}, input {segmenter.spec.image_size} px, on {device}"),
         ("trains", trainable),
-        ("rates", _rates(recipe, segmenter)),
+        ("optimizer", f"AdamW, learning rate {_rates(recipe, segmenter)}"),
         *([("features", kept)] if kept else []),
         ("objects", _objects(data.store, recipe.data)),
         *([("precision", SLOW_HALVES)] if _halves_are_slow(recipe, device) else []),

@@ -79,6 +79,9 @@ def main(arguments: Sequence[str]) -> int:
         itself returns, if it does (`data check`).
     """
     parser = _parser()
+    if not arguments:
+        parser.print_help(sys.stderr)
+        return 2
     options, rest = parser.parse_known_args(arguments)
     if rest and (any(text.startswith("-") for text in rest) or "overrides" not in options):
         parser.error(f"unrecognised: {' '.join(rest)}; see adapt {options.command} --help")

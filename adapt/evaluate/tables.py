@@ -150,12 +150,13 @@ def warnings(results: Results) -> list[str]:
         gain = figures.difference
         if gain is not None and gain.high is not None and gain.high < 0:
             found.append(
-                f"{TITLES[name]}: the tuned model is worse than the untouched one; train longer, or with another rate"
+                f"{TITLES[name]}: the tuned model is worse than the untouched one; train longer or at another rate, or "
+                "mix the two (adapt evaluate RUN --interpolate 0:1:0.25)"
             )
         elif gain is not None and gain.miou < 0:
             found.append(
-                f"{TITLES[name]}: the tuned model is below the untouched one, which may be chance; train longer, or "
-                "test on more groups"
+                f"{TITLES[name]}: the tuned model is below the untouched one, which may be chance; train "
+                "longer, test on more groups, or mix the two (adapt evaluate RUN --interpolate 0:1:0.25)"
             )
         best = figures.tuned or figures.base
         clicks = best.clicks

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from rich.console import Console
 
 from adapt.datamodules import Store
 from adapt.errors import RunError
@@ -126,3 +127,27 @@ def fit_run(
     saved = load_recipe(run_folder / RECIPE)
     write_text(run_folder / RECIPE, as_yaml(saved.model_copy(update={"generate": fitted.apply(saved.generate)})))
     return fitted
+
+
+def suited(
+    recipe: Recipe,
+    run_folder: Path,
+    store: Store,
+    segmenter: PromptableSegmenter,
+    *,
+    groups: Sequence[str],
+    device: torch.device,
+    console: Console,
+) -> Recipe:
+    """The recipe of a trained run, with thresholds that suit its model if it asks for them; for the rest see `fit_run`.
+
+    Without a validation split they stay, and a line says so.
+    """
+    if not recipe.evaluation.automatic.fit_thresholds:
+        return recipe
+    if not groups:
+        console.print("thresholds of automatic masks stay as they are: there is no validation split", highlight=False)
+        return recipe
+    fitted = fit_run(recipe, run_folder, store, segmenter, groups=groups, device=device)
+    console.print(str(fitted), highlight=False, soft_wrap=True)
+    return recipe.model_copy(update={"generate": fitted.apply(recipe.generate)})

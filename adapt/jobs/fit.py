@@ -28,6 +28,7 @@ from adapt.datacheck import print_warnings, quick_findings
 from adapt.datamodules import Splits, Store
 from adapt.datamodules.embeddings import ObjectEmbeddings
 from adapt.features import FeaturePlan
+from adapt.jobs.automatic import suited
 from adapt.jobs.comparison import compare
 from adapt.jobs.concepts import evaluate_concepts
 from adapt.jobs.console import make_console, print_lines, quiet_libraries
@@ -133,6 +134,15 @@ def fit(recipe: Recipe, *, name: str, auto_batch: bool, run_folder: Path | Liter
                     console=console,
                 )
             else:
+                recipe = suited(
+                    recipe,
+                    folder,
+                    made.store,
+                    segmenter,
+                    groups=made.splits.validation,
+                    device=device,
+                    console=console,
+                )
                 results = compare(
                     recipe,
                     name,

@@ -44,8 +44,13 @@ class AutomaticSettings(Settings):
     points_per_side: int = Field(
         16, ge=1, description="Of the grid, coarser than generate.points_per_side, since both models answer all of it."
     )
+    fit_thresholds: bool = Field(
+        False,
+        description="After training, fit generate.predicted_iou and generate.stability to the tuned model on "
+        "validation images, as `evaluate RUN --fit-thresholds` does; for data that label all objects of their kind.",
+    )
     validation_images: int = Field(
-        8, ge=1, description="Validation images at most, drawn by the seed, on which `--fit-thresholds` fits."
+        8, ge=1, description="Validation images at most, drawn by the seed, on which thresholds are fitted."
     )
 
 

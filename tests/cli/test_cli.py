@@ -50,6 +50,12 @@ def test_help_answers_without_torch(tmp_path: Path, arguments: tuple[str, ...]) 
     assert done.stderr == ""
 
 
+def test_without_a_command_the_help_tells_which_there_are(tmp_path: Path) -> None:
+    done = _run_without_torch(tmp_path)
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr == _run(tmp_path, "--help").stdout
+
+
 def test_help_names_the_commands(tmp_path: Path) -> None:
     text = _run(tmp_path, "--help").stdout
     assert all(f"\n    {command} " in text for command in ("fit", "evaluate", "recipes"))
