@@ -15,6 +15,7 @@ the table. The table is Markdown, and lies in `table.md` there as well.
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -93,7 +94,7 @@ def main() -> None:
 
 def run_mode(recipe: str, overrides: Sequence[str], name: str, *, work: Path) -> Cost:
     """Run a mode in a folder of its own, unless it is done."""
-    place = work / name.replace(", ", "_").replace(" ", "_").strip("()")
+    place = work / re.sub(r"\W+", "_", name).strip("_")
     record = place / "cost.json"
     if record.is_file():
         return Cost(**json.loads(record.read_text(encoding="utf-8")))

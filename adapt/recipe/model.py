@@ -28,8 +28,8 @@ class ModelSettings(Settings):
     )
     attention: Literal["folded", "stock"] = Field(
         "folded",
-        description="How the image encoder adds relative positions: folded into queries and keys, in a tenth of the "
-        "memory at 1024 px, or as transformers does; both give the same but for rounding.",
+        description="How the image encoder adds relative positions: folded into queries and keys (on a CPU block "
+        "after block), in a tenth of the memory at 1024 px, or as transformers does; the same but for rounding.",
     )
 
 
