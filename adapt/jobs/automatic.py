@@ -8,17 +8,19 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from adapt.build import open_test_features
 from adapt.datamodules import Store
 from adapt.errors import RunError
 from adapt.evaluate import (
     Automatic,
     AutomaticScore,
     EncodedSample,
-    encode_sample,
+    encode_images,
     mask_ious,
     score_automatic,
     summarise_automatic,
 )
+from adapt.features import FeatureCache
 from adapt.files import write_text
 from adapt.generate import Candidates, Fitted, best_thresholds, generate, label_map, unfiltered, visible_parts
 from adapt.recipe import GenerateSettings, Recipe, as_yaml, load_recipe
@@ -74,20 +76,26 @@ def automatic_of(scores: Sequence[AutomaticScore], recipe: Recipe) -> Automatic 
 
 
 def fit_thresholds(
-    recipe: Recipe, samples: Iterable[Sample], segmenter: PromptableSegmenter, *, device: torch.device
+    recipe: Recipe,
+    samples: Iterable[Sample],
+    models: Mapping[str, PromptableSegmenter],
+    *,
+    device: torch.device,
+    features: FeatureCache | None,
 ) -> Fitted:
-    """Thresholds of generation that suit a segmenter on samples.
+    """Thresholds of generation that suit the tuned model on samples.
 
     Args:
         recipe: its `generate` section says how masks are made.
         samples: of the validation split, one at least.
-        segmenter: on `device`, in eval mode.
-        device: where it is.
+        models: `base` and `tuned`, on `device`, in eval mode.
+        device: where they are.
+        features: behind what they have in common; None to keep nothing.
     """
     settings = unfiltered(evaluation_grid(recipe))
     images = []
-    for sample in samples:
-        made = generate(segmenter, sample.image, settings, features=encode_sample(sample, segmenter, device)).masks
+    for sample, found in encode_images(samples, models, device=device, features=features):
+        made = generate(models["tuned"], sample.image, settings, features=found["tuned"]).masks
         images.append(Candidates(made, mask_ious(sample.masks, [mask.rle["counts"] for mask in made])))
     return best_thresholds(images, recipe.generate)
 
@@ -96,10 +104,11 @@ def fit_run(
     recipe: Recipe,
     run_folder: Path,
     store: Store,
-    segmenter: PromptableSegmenter,
+    models: Mapping[str, PromptableSegmenter],
     *,
     groups: Sequence[str],
     device: torch.device,
+    console: Console,
 ) -> Fitted:
     """Fit thresholds on the validation split of a run, and write them into its recipe; `thresholds.json` says how.
 
@@ -107,9 +116,10 @@ def fit_run(
         recipe: of the run.
         run_folder: of the run.
         store: of the data that it was trained on.
-        segmenter: tuned.
+        models: `base` and `tuned`.
         groups: of the run's validation split.
         device: where to compute.
+        console: is told where there is too little room for features.
 
     Raises:
         RunError: the run has no validation split, or the data are others.
@@ -121,8 +131,11 @@ def fit_run(
             f"{'there is none; fit with split.validation above 0' if not groups else 'nothing is in these data'}"
         )
     order = np.random.default_rng(recipe.seed).permutation(len(rows))[: recipe.evaluation.automatic.validation_images]
-    segmenter.to(device).eval()
-    fitted = fit_thresholds(recipe, (store.sample(rows[place]) for place in sorted(order)), segmenter, device=device)
+    for model in models.values():
+        model.to(device).eval()
+    features = open_test_features(recipe, models, images=len(order), console=console)
+    samples = (store.sample(rows[place]) for place in sorted(order))
+    fitted = fit_thresholds(recipe, samples, models, device=device, features=features)
     write_text(run_folder / THRESHOLDS, json.dumps(fitted.as_dict(), indent=2) + "\n")
     saved = load_recipe(run_folder / RECIPE)
     write_text(run_folder / RECIPE, as_yaml(saved.model_copy(update={"generate": fitted.apply(saved.generate)})))
@@ -133,7 +146,7 @@ def suited(
     recipe: Recipe,
     run_folder: Path,
     store: Store,
-    segmenter: PromptableSegmenter,
+    models: Mapping[str, PromptableSegmenter],
     *,
     groups: Sequence[str],
     device: torch.device,
@@ -148,6 +161,6 @@ def suited(
     if not groups:
         console.print("thresholds of automatic masks stay as they are: there is no validation split", highlight=False)
         return recipe
-    fitted = fit_run(recipe, run_folder, store, segmenter, groups=groups, device=device)
+    fitted = fit_run(recipe, run_folder, store, models, groups=groups, device=device, console=console)
     console.print(str(fitted), highlight=False, soft_wrap=True)
     return recipe.model_copy(update={"generate": fitted.apply(recipe.generate)})

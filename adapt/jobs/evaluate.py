@@ -75,7 +75,7 @@ def evaluate(
         models["tuned"] = load_tuned(recipe, run_folder)
     if run_folder is not None and fit_thresholds:
         groups = read_splits(run_folder).validation
-        fitted = fit_run(recipe, run_folder, store, models["tuned"], groups=groups, device=device)
+        fitted = fit_run(recipe, run_folder, store, models, groups=groups, device=device, console=console)
         recipe = recipe.model_copy(update={"generate": fitted.apply(recipe.generate)})
         print(fitted)
     data = make_data(recipe, store, splits, models["base"].spec, device)

@@ -134,20 +134,14 @@ def fit(recipe: Recipe, *, name: str, auto_batch: bool, run_folder: Path | Liter
                     console=console,
                 )
             else:
-                recipe = suited(
-                    recipe,
-                    folder,
-                    made.store,
-                    segmenter,
-                    groups=made.splits.validation,
-                    device=device,
-                    console=console,
-                )
+                models = {"base": made.base, "tuned": segmenter}
+                validation = made.splits.validation
+                recipe = suited(recipe, folder, made.store, models, groups=validation, device=device, console=console)
                 results = compare(
                     recipe,
                     name,
                     data,
-                    {"base": made.base, "tuned": segmenter},
+                    models,
                     folder=folder,
                     device=device,
                     lines=lines,
