@@ -8,8 +8,9 @@ CPU is the time of the process over all threads, from start to end: imports, tra
 models; beside other work it says more than the clock. Memory is the process at its peak. Kept is what there is to load
 again: the model, or the adapter.
 
-What is done in `--work` is not done again, so the same command goes on where it was stopped, and more `--modes` add to
-the table. The table is Markdown, and lies in `table.md` there as well.
+A run keeps its best epoch by the validation split, and modes may keep different ones: with `split.validation=0` each
+keeps its last. What is done in `--work` is not done again, so the same command goes on where it was stopped, and other
+`--modes` add to the table; other values are refused there. The table is Markdown, and lies in `table.md` there as well.
 """
 
 import argparse
@@ -19,17 +20,18 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from adapt.evaluate.results import Difference
 from adapt.evaluate.side_by_side import Run, compare_runs, read_runs
+from adapt.evaluate.tables import interval_text
 from adapt.files import write_text
 
 PROTOCOLS = ("one_click", "box")
-FIRST = "decoder"
+FIRST, RECORD = "decoder", "cost.json"
 MODES = {
     FIRST: ["tuning.mode=decoder"],
     "lora": ["tuning.mode=lora"],
@@ -64,11 +66,13 @@ class Cost:
         folder: of the run.
         cpu: seconds, over all threads.
         memory: bytes at the peak.
+        values: the recipe, and what was set over it.
     """
 
     folder: str
     cpu: float
     memory: int
+    values: list[str]
 
 
 def main() -> None:
@@ -81,7 +85,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("modes"), help="receives everything; goes on in it")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    names = [FIRST, *(name for name in options.modes if name != FIRST)]
+    asked = {FIRST, *options.modes}
+    names = [name for name in MODES if name in asked or (place_of(name, options.work) / RECORD).is_file()]
 
     def costs(name: str) -> Cost:
         return run_mode(options.recipe, [*QUICK, *options.overrides], name, work=options.work)
@@ -92,12 +97,20 @@ def main() -> None:
     print(table(found))
 
 
+def place_of(name: str, work: Path) -> Path:
+    """The folder of a mode."""
+    return work / re.sub(r"\W+", "_", name).strip("_")
+
+
 def run_mode(recipe: str, overrides: Sequence[str], name: str, *, work: Path) -> Cost:
     """Run a mode in a folder of its own, unless it is done."""
-    place = work / re.sub(r"\W+", "_", name).strip("_")
-    record = place / "cost.json"
+    place = place_of(name, work)
+    record, values = place / RECORD, [recipe, *overrides]
     if record.is_file():
-        return Cost(**json.loads(record.read_text(encoding="utf-8")))
+        cost = Cost(**json.loads(record.read_text(encoding="utf-8")))
+        if cost.values != values:
+            raise SystemExit(f"{place} was run with {' '.join(cost.values)}; take another --work")
+        return cost
     place.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "adapt", "fit", "--recipe", recipe, *overrides, *MODES[name]]
     command += [f"output={place}", f"cache={place / 'cache'}"]  # none reads features that another one has kept
@@ -108,7 +121,7 @@ def run_mode(recipe: str, overrides: Sequence[str], name: str, *, work: Path) ->
     if status:
         raise SystemExit(f"{name}: fit failed, see {place / 'output.txt'}")
     folder = max(path.parent for path in place.glob("*/*/results.json"))
-    cost = Cost(folder=str(folder), cpu=used.ru_utime + used.ru_stime, memory=1024 * used.ru_maxrss)
+    cost = Cost(folder=str(folder), cpu=used.ru_utime + used.ru_stime, memory=1024 * used.ru_maxrss, values=values)
     write_text(record, json.dumps(asdict(cost)))
     return cost
 
@@ -152,18 +165,15 @@ def kept(folder: Path) -> int:
     return sum(path.stat().st_size for path in left.rglob("*") if path.is_file())
 
 
-def _with_interval(figures: dict[str, float | None]) -> str:
-    if figures["low"] is None:  # of a single group
-        return f"{figures['miou']:.3f}"
-    return f"{figures['miou']:.3f} ({figures['low']:.3f} to {figures['high']:.3f})"
+def _with_interval(figures: Mapping[str, float | None]) -> str:
+    between = interval_text(figures["low"], figures["high"])
+    return f"{figures['miou']:.3f} ({between})"
 
 
 def _gain(difference: Difference | None) -> str:
     if difference is None:
         return ""
-    if difference.low is None:
-        return f"{difference.miou:+.3f}"
-    return f"{difference.miou:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
+    return f"{difference.miou:+.3f} ({interval_text(difference.low, difference.high, signed=True)})"
 
 
 if __name__ == "__main__":
