@@ -56,9 +56,23 @@ def test_fitted_thresholds_are_kept_with_the_run_and_used(tmp_path: Path, capsys
     after = _automatic(evaluation)
     assert after["predicted_iou"] == recipe.generate.predicted_iou
     assert after["tuned"]["best_iou"] > before["tuned"]["best_iou"]
+    assert before["base"]["predicted_iou"] == before["tuned"]["predicted_iou"] == 0.88
+    for name in ("predicted_iou", "stability"):  # each model with thresholds that suit it
+        assert after["base"][name] == fitted["untouched"][name] and after["tuned"][name] == fitted["after"][name]
+
+    set_by_hand = ["generate.predicted_iou=0.31", "generate.stability=0.42"]
+    assert main(["evaluate", str(run), *set_by_hand]) == 0
+    (by_hand,) = set((run / "evaluations").iterdir()) - {evaluation}
+    alike = _automatic(by_hand)
+    assert alike["base"]["predicted_iou"] == alike["tuned"]["predicted_iou"] == 0.31
+    assert alike["base"]["stability"] == alike["tuned"]["stability"] == 0.42
     assert yaml.safe_load((run / "recipe.yaml").read_text("utf-8"))["trainer"]["epochs"] == 1  # else as it was
 
     assert main(["evaluate", str(run), "--fit-thresholds", f"data.root={tmp_path}/other"]) == 1
+    (run / "thresholds.json").write_text('{"images": 2}', encoding="utf-8")
+    capsys.readouterr()
+    assert main(["evaluate", str(run)]) == 1
+    assert "thresholds.json cannot be read ('before'); fit them again" in capsys.readouterr().err.replace("\n", " ")
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ counts masks without an object as well; it is that of the label map, in which a 
 compared.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,20 +109,26 @@ def score_automatic(
 
 
 def summarise_automatic(
-    scores: Sequence[AutomaticScore], *, predicted_iou: float, stability: float, bootstrap_samples: int, seed: int
+    scores: Sequence[AutomaticScore],
+    *,
+    thresholds: Mapping[str, tuple[float, float]],
+    bootstrap_samples: int,
+    seed: int,
 ) -> Automatic | None:
     """Figures of the models in `scores`, named base and tuned; None without scores.
 
     Args:
         scores: of every image that was looked at, by each model.
-        predicted_iou: threshold of generation.
-        stability: likewise.
+        thresholds: of generation by each model: predicted IoU and stability.
         bootstrap_samples: resamples of the groups.
         seed: of the resampling.
     """
     of = {name: [score for score in scores if score.model == name] for name in ("base", "tuned")}
     if not of["base"]:
         return None
+
+    def figures(name: str) -> AutomaticFigures:
+        return figures_of(of[name], thresholds=thresholds[name], samples=bootstrap_samples, seed=seed)
 
     def compared(figure: Callable[[Sequence[AutomaticScore]], dict[str, float]]) -> Gain | None:
         base, tuned = figure(of["base"]), figure(of["tuned"])
@@ -134,10 +140,8 @@ def summarise_automatic(
     return Automatic(
         images=len(of["base"]),
         objects=sum(len(score.ious) for score in of["base"]),
-        predicted_iou=predicted_iou,
-        stability=stability,
-        base=figures_of(of["base"], samples=bootstrap_samples, seed=seed),
-        tuned=figures_of(of["tuned"], samples=bootstrap_samples, seed=seed) if of["tuned"] else None,
+        base=figures("base"),
+        tuned=figures("tuned") if of["tuned"] else None,
         found50=paired(_found_at(0.5)),
         best_iou=paired(float),
         average_recall=paired(average_recall),
@@ -149,8 +153,10 @@ def _found_at(least: float) -> Callable[[float], float]:
     return lambda iou: float(iou >= least)
 
 
-def figures_of(scores: Sequence[AutomaticScore], *, samples: int, seed: int) -> AutomaticFigures:
-    """Figures of one model, with intervals of so many resamples."""
+def figures_of(
+    scores: Sequence[AutomaticScore], *, thresholds: tuple[float, float], samples: int, seed: int
+) -> AutomaticFigures:
+    """Figures of one model, which generates with these thresholds, with intervals of so many resamples."""
 
     def interval(groups: dict[str, float]) -> Interval:
         return bootstrap_interval(list(groups.values()), samples=samples, seed=seed)
@@ -169,6 +175,8 @@ def figures_of(scores: Sequence[AutomaticScore], *, samples: int, seed: int) -> 
         matching_ap_interval=interval(aps),
         best_predicted_iou=max(score.best_predicted_iou for score in scores),
         best_stability=best_stability if np.isfinite(best_stability) else None,
+        predicted_iou=thresholds[0],
+        stability=thresholds[1],
     )
 
 
@@ -225,6 +233,17 @@ def automatic_rows(automatic: Automatic, names: dict[str, str]) -> list[list[str
     return rows
 
 
+def kept_text(automatic: Automatic) -> str:
+    """By which thresholds masks were kept, of each model its own where they differ."""
+    pairs = {
+        key: f"predicted IoU above {own.predicted_iou:g}, stability at least {own.stability:g}"
+        for key, own in automatic.models.items()
+    }
+    if len(set(pairs.values())) == 1:
+        return f"kept: {pairs['base']}"
+    return f"kept, by what suits each model on validation images: untouched, {pairs['base']}; tuned, {pairs['tuned']}"
+
+
 def without_intervals(cells: Sequence[str]) -> list[str]:
     """Of the header or a row of the table, what a narrow terminal has room for."""
     return [cell for cell, name in zip(cells, AUTOMATIC_HEADER, strict=True) if name != INTERVAL]
@@ -246,7 +265,7 @@ def automatic_warnings(automatic: Automatic) -> list[str]:
         model = "untouched" if tuned is None else "tuned"
         found.append(
             f"automatic masks: the {model} model makes none in {last.empty} of {automatic.images} images{before}; "
-            f"{what_to_lower(automatic, last)}"
+            f"{what_to_lower(last)}"
         )
     if tuned is None:
         return found
@@ -271,16 +290,16 @@ def automatic_warnings(automatic: Automatic) -> list[str]:
     return found
 
 
-def what_to_lower(automatic: Automatic, own: AutomaticFigures) -> str:
+def what_to_lower(own: AutomaticFigures) -> str:
     """Which threshold keeps masks from being made, and how far candidates are from it."""
-    if own.best_predicted_iou <= automatic.predicted_iou:
+    if own.best_predicted_iou <= own.predicted_iou:
         return (
             f"the best predicted IoU is {own.best_predicted_iou:.2f}, lower generate.predicted_iou "
-            f"({automatic.predicted_iou:g}), or fit the thresholds (adapt evaluate RUN --fit-thresholds)"
+            f"({own.predicted_iou:g}), or fit the thresholds (adapt evaluate RUN --fit-thresholds)"
         )
-    if own.best_stability is not None and own.best_stability < automatic.stability:
+    if own.best_stability is not None and own.best_stability < own.stability:
         return (
-            f"the best stability is {own.best_stability:.2f}, lower generate.stability ({automatic.stability:g}), or "
+            f"the best stability is {own.best_stability:.2f}, lower generate.stability ({own.stability:g}), or "
             "fit the thresholds (adapt evaluate RUN --fit-thresholds)"
         )
     return "fit the thresholds of generation (adapt evaluate RUN --fit-thresholds), or lower them"

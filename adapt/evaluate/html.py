@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from adapt.evaluate.automatic import AUTOMATIC_HEADER, automatic_rows
+from adapt.evaluate.automatic import AUTOMATIC_HEADER, automatic_rows, kept_text
 from adapt.evaluate.forgetting import FORGETTING_HEADER, forgetting_rows
 from adapt.evaluate.gallery import Picture
 from adapt.evaluate.headline import forgetting_verdict, sentences, verdict
@@ -109,6 +109,7 @@ def write_report(path: Path, *, results: Results, pictures: Sequence[Picture], f
         volume_header=volume_header(results),
         volume_rows=volume_rows(results),
         automatic_title="" if results.automatic is None else automatic_title(results.automatic),
+        automatic_kept="" if results.automatic is None else kept_text(results.automatic),
         automatic_header=AUTOMATIC_HEADER,
         automatic_rows=[] if results.automatic is None else automatic_rows(results.automatic, MODELS),
         pictures=_by_protocol(pictures),

@@ -171,6 +171,7 @@ class AutomaticFigures:
             over groups; see `adapt.metrics.matching`. None if no image has an object.
         matching_ap_interval: of it, 95 % over groups.
         best_predicted_iou, best_stability: the highest of all candidates of all images.
+        predicted_iou, stability: thresholds of generation.
     """
 
     masks: float
@@ -184,6 +185,8 @@ class AutomaticFigures:
     matching_ap_interval: Interval
     best_predicted_iou: float
     best_stability: float | None
+    predicted_iou: float
+    stability: float
 
 
 @dataclass(frozen=True)
@@ -192,13 +195,10 @@ class Automatic:
 
     Attributes:
         images, objects: how many were looked at.
-        predicted_iou, stability: thresholds of generation.
     """
 
     images: int
     objects: int
-    predicted_iou: float
-    stability: float
     base: AutomaticFigures
     tuned: AutomaticFigures | None
     found50: Gain | None
@@ -213,7 +213,9 @@ class Automatic:
 
     def as_dict(self) -> dict[str, object]:
         """Plain data for `results.json`; what was not measured has no entry."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        last = self.tuned or self.base
+        thresholds = {"predicted_iou": last.predicted_iou, "stability": last.stability}
+        return thresholds | {key: value for key, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)

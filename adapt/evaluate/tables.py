@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from adapt.csv_text import csv_text
-from adapt.evaluate.automatic import AUTOMATIC_HEADER, automatic_rows, automatic_warnings, without_intervals
+from adapt.evaluate.automatic import AUTOMATIC_HEADER, automatic_rows, automatic_warnings, kept_text, without_intervals
 from adapt.evaluate.following import following_warnings
 from adapt.evaluate.objects import write_objects
 from adapt.evaluate.results import (
@@ -210,9 +210,8 @@ def print_table(results: Results, console: Console) -> None:
         cells = [AUTOMATIC_HEADER, *automatic_rows(results.automatic, MODELS)]
         if console.width < AUTOMATIC_WIDE:
             cells = [without_intervals(row) for row in cells]
-        console.print(
-            make_table(automatic_title(results.automatic), cells[0], cells[1:], texts=1, caption=AUTOMATIC_CAPTION)
-        )
+        about = f"{AUTOMATIC_CAPTION}; {kept_text(results.automatic)}"
+        console.print(make_table(automatic_title(results.automatic), cells[0], cells[1:], texts=1, caption=about))
     for text in warnings(results):
         console.print(f"[yellow]notice:[/] {escape(text)}", highlight=False)
 

@@ -2,7 +2,7 @@
 
 from adapt.generate.automatic import Generation, generate, generate_masks
 from adapt.generate.candidates import Funnel
-from adapt.generate.fitting import Candidates, Fitted, best_thresholds, unfiltered
+from adapt.generate.fitting import Candidates, Fitted, Thresholds, best_thresholds, unfiltered
 from adapt.generate.label_map import label_map, visible_parts
 from adapt.generate.masks import GeneratedMask, Rle, boxes_of
 from adapt.generate.suppression import suppress
@@ -14,6 +14,7 @@ __all__ = [
     "GeneratedMask",
     "Generation",
     "Rle",
+    "Thresholds",
     "best_thresholds",
     "boxes_of",
     "generate",

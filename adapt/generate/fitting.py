@@ -39,33 +39,49 @@ class Thresholds:
     f1: float
     masks: float
 
+    def apply(self, settings: GenerateSettings) -> GenerateSettings:
+        """Settings with this pair."""
+        return settings.model_copy(update={"predicted_iou": self.predicted_iou, "stability": self.stability})
+
 
 @dataclass(frozen=True)
 class Fitted:
-    """What fitting has found, and what the recipe had."""
+    """What fitting has found for a tuned model.
+
+    Attributes:
+        images: that it was fitted on.
+        before: the recipe's own pair.
+        after: the best one.
+        untouched: the best one of the untouched model, so that both can be compared at their best.
+    """
 
     images: int
     before: Thresholds
     after: Thresholds
+    untouched: Thresholds
 
     def __str__(self) -> str:
         """What was found, for people."""
-        before, after = self.before, self.after
+        before, after, untouched = self.before, self.after, self.untouched
         return (
             f"thresholds of automatic masks, fitted on {counted(self.images, 'validation image')}: "
             f"generate.predicted_iou={after.predicted_iou:g} generate.stability={after.stability:g}, F1 {after.f1:.3f} "
             f"with {after.masks:.1f} masks an image (before: {before.predicted_iou:g} and {before.stability:g}, F1 "
-            f"{before.f1:.3f} with {before.masks:.1f})"
+            f"{before.f1:.3f} with {before.masks:.1f}); the untouched model suits "
+            f"{untouched.predicted_iou:g} and {untouched.stability:g}, F1 {untouched.f1:.3f} with {untouched.masks:.1f}"
         )
 
     def as_dict(self) -> dict[str, object]:
         """Plain data for a file."""
         return asdict(self)
 
+    def is_of(self, settings: GenerateSettings) -> bool:
+        """Whether settings have the pair that was found, so that nobody has set another since."""
+        return self.apply(settings) == settings
+
     def apply(self, settings: GenerateSettings) -> GenerateSettings:
-        """Settings with the thresholds that were found."""
-        found = {"predicted_iou": self.after.predicted_iou, "stability": self.after.stability}
-        return settings.model_copy(update=found)
+        """Settings with the thresholds that were found for the tuned model."""
+        return self.after.apply(settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +105,10 @@ def unfiltered(settings: GenerateSettings) -> GenerateSettings:
     return settings.model_copy(update=lowest)
 
 
-def best_thresholds(images: Sequence[Candidates], settings: GenerateSettings) -> Fitted:
-    """The pair of the grid of the highest F1; of equal ones the strictest, and the recipe's own if none is better.
+def best_thresholds(images: Sequence[Candidates], settings: GenerateSettings) -> tuple[Thresholds, Thresholds]:
+    """The recipe's own pair, and that of the grid of the highest F1.
+
+    Of equal ones the strictest is taken, and the recipe's own if none is better.
 
     Args:
         images: candidates of each, made with `unfiltered` settings.
@@ -102,7 +120,7 @@ def best_thresholds(images: Sequence[Candidates], settings: GenerateSettings) ->
     own = (settings.predicted_iou, settings.stability)
     before = next(one for one in tried if (one.predicted_iou, one.stability) == own)
     best = max(tried, key=lambda one: (one.f1, one.predicted_iou, one.stability))
-    return Fitted(images=len(images), before=before, after=best if best.f1 > before.f1 else before)
+    return before, best if best.f1 > before.f1 else before
 
 
 def _tried(

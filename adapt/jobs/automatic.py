@@ -22,7 +22,16 @@ from adapt.evaluate import (
 )
 from adapt.features import FeatureCache
 from adapt.files import write_text
-from adapt.generate import Candidates, Fitted, best_thresholds, generate, label_map, unfiltered, visible_parts
+from adapt.generate import (
+    Candidates,
+    Fitted,
+    Thresholds,
+    best_thresholds,
+    generate,
+    label_map,
+    unfiltered,
+    visible_parts,
+)
 from adapt.recipe import GenerateSettings, Recipe, as_yaml, load_recipe
 from adapt.runs import RECIPE, THRESHOLDS
 from adapt.samples import Sample
@@ -36,6 +45,41 @@ def evaluation_grid(recipe: Recipe) -> GenerateSettings:
     return settings.model_copy(update={"points_per_side": max(per_side, least)})
 
 
+def generation_of(recipe: Recipe, run_folder: Path | None) -> dict[str, GenerateSettings]:
+    """How `base` and `tuned` generate masks for the comparison: each with thresholds that suit it, if they were fitted.
+
+    Args:
+        recipe: as it is evaluated.
+        run_folder: of the run; None for the untouched model alone.
+
+    Raises:
+        RunError: the thresholds of the run cannot be read.
+    """
+    grid = evaluation_grid(recipe)
+    found = None if run_folder is None else read_thresholds(run_folder)
+    own = grid if found is None or not found.is_of(recipe.generate) else found.untouched.apply(grid)
+    return {"base": own, "tuned": grid}
+
+
+def read_thresholds(run_folder: Path) -> Fitted | None:
+    """The thresholds of a run; None if none were fitted.
+
+    Raises:
+        RunError: their file cannot be read.
+    """
+    path = run_folder / THRESHOLDS
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        before, after, untouched = (Thresholds(**content[name]) for name in ("before", "after", "untouched"))
+        return Fitted(images=content["images"], before=before, after=after, untouched=untouched)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RunError(
+            f"{path} cannot be read ({error}); fit them again: python -m adapt evaluate {run_folder} --fit-thresholds"
+        ) from None
+
+
 def automatic_images(count: int, recipe: Recipe) -> frozenset[int]:
     """Places of the test images, of `count`, whose automatic masks are compared."""
     order = np.random.default_rng(recipe.seed).permutation(count)
@@ -43,12 +87,12 @@ def automatic_images(count: int, recipe: Recipe) -> frozenset[int]:
 
 
 def automatic_scores(
-    encoded: EncodedSample, models: Mapping[str, PromptableSegmenter], settings: GenerateSettings
+    encoded: EncodedSample, models: Mapping[str, PromptableSegmenter], generation: Mapping[str, GenerateSettings]
 ) -> list[AutomaticScore]:
-    """Scores of the automatic masks of an image by each model; the encoder is run for crops only."""
+    """Scores of the automatic masks of an image by each model, as it generates; the encoder is run for crops only."""
     scores = []
     for name, model in models.items():
-        image = encoded.sample.image
+        image, settings = encoded.sample.image, generation[name]
         made = generate(model, image, settings, features=encoded.features[name])
         labels = label_map(made.masks, image.shape[:2], first=settings.overlap, least_visible=settings.least_visible)
         scores.append(
@@ -64,12 +108,13 @@ def automatic_scores(
     return scores
 
 
-def automatic_of(scores: Sequence[AutomaticScore], recipe: Recipe) -> Automatic | None:
+def automatic_of(
+    scores: Sequence[AutomaticScore], generation: Mapping[str, GenerateSettings], recipe: Recipe
+) -> Automatic | None:
     """Figures of the models `base` and `tuned`; None if no image was looked at."""
     return summarise_automatic(
         scores,
-        predicted_iou=recipe.generate.predicted_iou,
-        stability=recipe.generate.stability,
+        thresholds={name: (settings.predicted_iou, settings.stability) for name, settings in generation.items()},
         bootstrap_samples=recipe.evaluation.bootstrap_samples,
         seed=recipe.seed,
     )
@@ -83,7 +128,7 @@ def fit_thresholds(
     device: torch.device,
     features: FeatureCache | None,
 ) -> Fitted:
-    """Thresholds of generation that suit the tuned model on samples.
+    """Thresholds of generation that suit the tuned model on samples, and those that suit the untouched one.
 
     Args:
         recipe: its `generate` section says how masks are made.
@@ -93,11 +138,15 @@ def fit_thresholds(
         features: behind what they have in common; None to keep nothing.
     """
     settings = unfiltered(evaluation_grid(recipe))
-    images = []
+    candidates: dict[str, list[Candidates]] = {name: [] for name in models}
     for sample, found in encode_images(samples, models, device=device, features=features):
-        made = generate(models["tuned"], sample.image, settings, features=found["tuned"]).masks
-        images.append(Candidates(made, mask_ious(sample.masks, [mask.rle["counts"] for mask in made])))
-    return best_thresholds(images, recipe.generate)
+        for name, model in models.items():
+            made = generate(model, sample.image, settings, features=found[name]).masks
+            ious = mask_ious(sample.masks, [mask.rle["counts"] for mask in made])
+            candidates[name].append(Candidates(made, ious))
+    before, after = best_thresholds(candidates["tuned"], recipe.generate)
+    _, untouched = best_thresholds(candidates["base"], recipe.generate)
+    return Fitted(images=len(candidates["tuned"]), before=before, after=after, untouched=untouched)
 
 
 def fit_run(

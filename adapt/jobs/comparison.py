@@ -32,10 +32,10 @@ from adapt.evaluate import (
     write_tables,
 )
 from adapt.files import make_folder
-from adapt.jobs.automatic import automatic_images, automatic_of, automatic_scores, evaluation_grid
+from adapt.jobs.automatic import automatic_images, automatic_of, automatic_scores
 from adapt.jobs.retention import GeneralImages, general_scores, retention_of
 from adapt.jobs.training_figures import Training
-from adapt.recipe import Recipe, as_yaml
+from adapt.recipe import GenerateSettings, Recipe, as_yaml
 from adapt.runs import GALLERY, REPORT, versions
 from adapt.segmenters import PromptableSegmenter
 from adapt.terminal import Terminal
@@ -47,6 +47,7 @@ def compare(
     data: SegmentationDataModule,
     models: Mapping[str, PromptableSegmenter],
     *,
+    generation: Mapping[str, GenerateSettings],
     folder: Path,
     device: torch.device,
     lines: list[tuple[str, str]],
@@ -54,7 +55,10 @@ def compare(
     training: Training | None,
     console: Console,
 ) -> Results:
-    """Score the test split, and general images if there are some; print and write the result into `folder`."""
+    """Score the test split, and general images if there are some; print and write the result into `folder`.
+
+    `generation` says how each model makes masks without prompts.
+    """
     rows = data.test_samples()
     for model in models.values():
         model.to(device).eval()
@@ -69,7 +73,7 @@ def compare(
     scores: list[ObjectScore] = []
     findings: list[ImageFindings] = []
     unprompted: list[AutomaticScore] = []
-    drawn, grid = automatic_images(len(rows), recipe), evaluation_grid(recipe)
+    drawn = automatic_images(len(rows), recipe)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         samples = (data.store.sample(row) for row in progress.track(rows, description="test images"))
@@ -80,7 +84,7 @@ def compare(
             if number in chosen:
                 findings += check_following(encoded, models)
             if number in drawn:
-                unprompted += automatic_scores(encoded, models, grid)
+                unprompted += automatic_scores(encoded, models, generation)
         retention = None
         if general is not None:
             found = general_scores(general, models, device=device, features=features)
@@ -103,7 +107,7 @@ def compare(
         results,
         following=summarise_following(findings),
         retention=retention,
-        automatic=automatic_of(unprompted, recipe),
+        automatic=automatic_of(unprompted, generation, recipe),
     )
     facts: dict[str, object] = {
         "recipe": name,

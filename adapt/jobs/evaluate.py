@@ -12,7 +12,7 @@ from adapt.build import (
 )
 from adapt.datamodules import split_groups, test_only
 from adapt.errors import RunError
-from adapt.jobs.automatic import fit_run
+from adapt.jobs.automatic import fit_run, generation_of
 from adapt.jobs.comparison import compare
 from adapt.jobs.console import make_console, print_lines, quiet_libraries
 from adapt.jobs.label_maps import evaluate_label_maps
@@ -78,6 +78,7 @@ def evaluate(
         fitted = fit_run(recipe, run_folder, store, models, groups=groups, device=device, console=console)
         recipe = recipe.model_copy(update={"generate": fitted.apply(recipe.generate)})
         print(fitted)
+    generation = generation_of(recipe, run_folder)
     data = make_data(recipe, store, splits, models["base"].spec, device)
     folder = begin_folder(output, f"{name}/untouched" if run_folder is None else "evaluations", recipe, splits)
     lines = [*plan_lines(recipe, data, models["base"], device)[:3], ("run folder", str(folder))]
@@ -115,6 +116,7 @@ def evaluate(
         name,
         data,
         models,
+        generation=generation,
         folder=folder,
         device=device,
         lines=lines,

@@ -28,7 +28,7 @@ from adapt.datacheck import print_warnings, quick_findings
 from adapt.datamodules import Splits, Store
 from adapt.datamodules.embeddings import ObjectEmbeddings
 from adapt.features import FeaturePlan
-from adapt.jobs.automatic import suited
+from adapt.jobs.automatic import generation_of, suited
 from adapt.jobs.comparison import compare
 from adapt.jobs.concepts import evaluate_concepts
 from adapt.jobs.console import make_console, print_lines, quiet_libraries
@@ -142,6 +142,7 @@ def fit(recipe: Recipe, *, name: str, auto_batch: bool, run_folder: Path | Liter
                     name,
                     data,
                     models,
+                    generation=generation_of(recipe, folder),
                     folder=folder,
                     device=device,
                     lines=lines,

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from adapt.evaluate import AutomaticScore, Results, mask_ious, print_table, score_automatic, summarise_automatic
-from adapt.evaluate.automatic import automatic_rows, automatic_warnings, average_recall
+from adapt.evaluate.automatic import automatic_rows, automatic_warnings, average_recall, kept_text
 from adapt.evaluate.results import Automatic
 from adapt.evaluate.tables import write_tables
 from adapt.formats import encode_masks
@@ -42,7 +42,8 @@ def score(model: str, *masks: np.ndarray, name: str = "s", expected: float = 0.9
 
 
 def summary(*scores: AutomaticScore) -> Automatic:
-    found = summarise_automatic(scores, predicted_iou=0.88, stability=0.95, bootstrap_samples=100, seed=0)
+    thresholds = {"base": (0.8, 0.9), "tuned": (0.88, 0.95)}
+    found = summarise_automatic(scores, thresholds=thresholds, bootstrap_samples=100, seed=0)
     assert found is not None
     return found
 
@@ -115,7 +116,7 @@ def test_stability_is_named_where_it_is_what_keeps_nothing() -> None:
     unsteady = replace(score("base"), best_stability=0.6)
     (told,) = automatic_warnings(summary(unsteady))
     assert "the untouched model makes none" in told
-    assert "the best stability is 0.60, lower generate.stability (0.95)" in told
+    assert "the best stability is 0.60, lower generate.stability (0.9)" in told
 
 
 def test_a_model_that_finds_more_is_not_warned_of() -> None:
@@ -146,6 +147,8 @@ def test_the_figures_are_printed_and_written(tmp_path: Path) -> None:
         "low": None,
         "high": None,
     }
+    assert (written["predicted_iou"], written["stability"]) == (0.88, 0.95), "those of the tuned model"
+    assert (written["base"]["predicted_iou"], written["base"]["stability"]) == (0.8, 0.9)
     rows = list(csv.DictReader(StringIO((tmp_path / "results.csv").read_text(encoding="utf-8"))))
     assert [(row["protocol"], row["model"], row["found50"]) for row in rows] == [
         ("automatic", "base", "0.5"),
@@ -153,5 +156,16 @@ def test_the_figures_are_printed_and_written(tmp_path: Path) -> None:
     ]
 
 
+def test_thresholds_are_named_and_told_apart_where_models_have_their_own() -> None:
+    found = summary(score("base", HALF), score("tuned", *SQUARE))
+    assert kept_text(found) == (
+        "kept, by what suits each model on validation images: untouched, predicted IoU above 0.8, stability at least "
+        "0.9; tuned, predicted IoU above 0.88, stability at least 0.95"
+    )
+    assert kept_text(summary(score("base", HALF))) == "kept: predicted IoU above 0.8, stability at least 0.9"
+    alike = replace(found, base=replace(found.base, predicted_iou=0.88, stability=0.95))
+    assert kept_text(alike) == "kept: predicted IoU above 0.88, stability at least 0.95"
+
+
 def test_no_image_gives_no_figures() -> None:
-    assert summarise_automatic([], predicted_iou=0.9, stability=0.9, bootstrap_samples=100, seed=0) is None
+    assert summarise_automatic([], thresholds={}, bootstrap_samples=100, seed=0) is None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adapt.formats import encode_masks
-from adapt.generate import Candidates, GeneratedMask, Rle, best_thresholds, unfiltered
+from adapt.generate import Candidates, Fitted, GeneratedMask, Rle, best_thresholds, unfiltered
 from adapt.recipe import GenerateSettings
 
 RECIPE = GenerateSettings()
@@ -34,30 +34,30 @@ GOOD, UNSURE, UNSTEADY = (0.72, 0.91, 0.8), (0.42, 0.93, 0.1), (0.74, 0.55, 0.1)
 
 
 def test_the_pair_keeps_what_finds_objects_and_leaves_out_the_rest() -> None:
-    fitted = best_thresholds([image(GOOD, GOOD, UNSURE, UNSTEADY)], RECIPE)
-    assert (fitted.before.f1, fitted.before.masks) == (0, 0)  # the published thresholds keep none of them
-    assert (fitted.after.predicted_iou, fitted.after.stability) == (0.7, 0.9)
-    assert fitted.after.masks == 2
-    assert fitted.after.f1 == pytest.approx(2 * 2 / (2 + 4))
-    found = fitted.apply(RECIPE)
+    before, after = best_thresholds([image(GOOD, GOOD, UNSURE, UNSTEADY)], RECIPE)
+    assert (before.f1, before.masks) == (0, 0)  # the published thresholds keep none of them
+    assert (after.predicted_iou, after.stability) == (0.7, 0.9)
+    assert after.masks == 2
+    assert after.f1 == pytest.approx(2 * 2 / (2 + 4))
+    found = after.apply(RECIPE)
     assert (found.predicted_iou, found.stability, found.nms) == (0.7, 0.9, RECIPE.nms)
 
 
 def test_the_figure_is_a_mean_over_images() -> None:
-    fitted = best_thresholds([image(GOOD), image(UNSURE)], RECIPE)
-    assert fitted.after.f1 == pytest.approx((1 + 0) / 2)
+    _, after = best_thresholds([image(GOOD), image(UNSURE)], RECIPE)
+    assert after.f1 == pytest.approx((1 + 0) / 2)
 
 
 def test_doubles_are_suppressed_before_masks_are_counted() -> None:
     twins = Candidates([candidate(0, iou=0.97, stability=0.99)] * 3, np.full((3, 1), 0.9))
-    assert best_thresholds([twins], RECIPE).after.f1 == 1
+    assert best_thresholds([twins], RECIPE)[1].f1 == 1
 
 
 def test_thresholds_stay_when_none_are_better() -> None:
     nothing = Candidates([], np.zeros((0, 2)))
-    fitted = best_thresholds([nothing], RECIPE)
-    assert fitted.after == fitted.before
-    assert (fitted.after.predicted_iou, fitted.after.stability) == (RECIPE.predicted_iou, RECIPE.stability)
+    before, after = best_thresholds([nothing], RECIPE)
+    assert after == before
+    assert (after.predicted_iou, after.stability) == (RECIPE.predicted_iou, RECIPE.stability)
 
 
 def test_candidates_are_made_with_thresholds_below_the_whole_grid() -> None:
@@ -67,6 +67,10 @@ def test_candidates_are_made_with_thresholds_below_the_whole_grid() -> None:
 
 
 def test_what_was_found_is_told_as_recipe_values() -> None:
-    text = str(best_thresholds([image(GOOD, GOOD, UNSURE)], RECIPE))
+    before, after = best_thresholds([image(GOOD, GOOD, UNSURE)], RECIPE)
+    _, untouched = best_thresholds([image(UNSTEADY, UNSURE)], RECIPE)
+    fitted = Fitted(images=1, before=before, after=after, untouched=untouched)
+    assert fitted.is_of(fitted.apply(RECIPE)) and not fitted.is_of(RECIPE)
+    text = str(fitted)
     assert "1 validation image:" in text and "generate.predicted_iou=0.7 generate.stability=0.9" in text
-    assert "before: 0.88 and 0.95" in text
+    assert "before: 0.88 and 0.95" in text and "the untouched model suits 0.88 and 0.95, F1 0.000" in text
