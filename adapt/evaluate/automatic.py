@@ -244,9 +244,10 @@ def kept_text(automatic: Automatic) -> str:
     return f"kept, by what suits each model on validation images: untouched, {pairs['base']}; tuned, {pairs['tuned']}"
 
 
-def without_intervals(cells: Sequence[str]) -> list[str]:
-    """Of the header or a row of the table, what a narrow terminal has room for."""
-    return [cell for cell, name in zip(cells, AUTOMATIC_HEADER, strict=True) if name != INTERVAL]
+def fitting_cells(cells: Sequence[str], width: int) -> list[str]:
+    """Of the header or a row of the table, what a terminal of this many columns has room for."""
+    left_out = [name for name, needed in ((INTERVAL, 125), ("found@75", 90)) if width < needed]
+    return [cell for cell, name in zip(cells, AUTOMATIC_HEADER, strict=True) if name not in left_out]
 
 
 def _span(found: Interval | Gain, *, sign: str = "") -> str:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from adapt.csv_text import csv_text
-from adapt.evaluate.automatic import AUTOMATIC_HEADER, automatic_rows, automatic_warnings, kept_text, without_intervals
+from adapt.evaluate.automatic import AUTOMATIC_HEADER, automatic_rows, automatic_warnings, fitting_cells, kept_text
 from adapt.evaluate.following import following_warnings
 from adapt.evaluate.objects import write_objects
 from adapt.evaluate.results import (
@@ -36,8 +36,8 @@ BOXES = ("box", "jittered_box")
 HEADER = ["prompt", "model", "mIoU", "95 % interval", "oracle mIoU", "Dice", "NSD"]
 SHOWN_CLICKS = (1, 3, 5, 10, 20)
 FEW_GROUPS = 10
-WIDE, AUTOMATIC_WIDE = 90, 125
-"""Characters that the whole table takes, and that of automatic masks."""
+WIDE = 90
+"""Characters that the whole table of prompts takes."""
 
 
 def interval_text(low: float | None, high: float | None, *, signed: bool = False) -> str:
@@ -191,7 +191,8 @@ def _shrinking(name: str, figures: ProtocolFigures) -> list[str]:
 def print_table(results: Results, console: Console) -> None:
     """Print the table of domain mIoU, Dice and NSD, and that of clicks and of volumes if there are any.
 
-    Where the terminal is too narrow, NSD is left out, and of the differences all but that of mIoU.
+    Where the terminal is too narrow, NSD is left out, and of the differences all but that of mIoU;
+    of automatic masks, intervals, and then found@75.
     """
     rows, header = table_rows(results), HEADER
     if console.width < WIDE:
@@ -207,9 +208,8 @@ def print_table(results: Results, console: Console) -> None:
     if volumes:
         console.print(make_table("Volumes: all slices put together", volume_header(results), volumes, texts=3))
     if results.automatic is not None:
-        cells = [AUTOMATIC_HEADER, *automatic_rows(results.automatic, MODELS)]
-        if console.width < AUTOMATIC_WIDE:
-            cells = [without_intervals(row) for row in cells]
+        rows = [AUTOMATIC_HEADER, *automatic_rows(results.automatic, MODELS)]
+        cells = [fitting_cells(row, console.width) for row in rows]
         about = f"{AUTOMATIC_CAPTION}; {kept_text(results.automatic)}"
         console.print(make_table(automatic_title(results.automatic), cells[0], cells[1:], texts=1, caption=about))
     for text in warnings(results):

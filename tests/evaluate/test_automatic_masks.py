@@ -156,6 +156,18 @@ def test_the_figures_are_printed_and_written(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(("width", "columns"), [(80, 7), (90, 8), (124, 8), (125, 10)])
+def test_a_narrow_terminal_leaves_out_columns_and_breaks_no_cell(width: int, columns: int) -> None:
+    found = summary(*(score(model, HALF, name=name) for model in ("base", "tuned") for name in ("one", "two")))
+    found = replace(found, images=120, base=replace(found.base, empty=100))
+    console = Console(file=StringIO(), width=width)
+    print_table(Results(protocols={}, objects=4, groups=2, images=2, sizes=(), automatic=found), console)
+    lines = console.file.getvalue().splitlines()
+    (row,) = [line.split("│")[1:-1] for line in lines if "untouched " in line and "│" in line]
+    assert len(row) == columns and row[0].strip() == "untouched" and row[2].strip() == "100 of 120"
+    assert max(map(len, lines)) <= width
+
+
 def test_thresholds_are_named_and_told_apart_where_models_have_their_own() -> None:
     found = summary(score("base", HALF), score("tuned", *SQUARE))
     assert kept_text(found) == (
