@@ -141,7 +141,7 @@ def table(costs: dict[str, Cost]) -> str:
     for name, cost in costs.items():
         tuned = {protocol: figures["tuned"] for protocol, figures in results[name]["protocols"].items()}
         gains = {} if name == FIRST else less_first(runs, cost.folder)
-        cells = [name, f"{results[name]['training']['trainable_parameters']:,}"]
+        cells = [re.sub(r"^\w+", r"`\g<0>`", name), f"{results[name]['training']['trainable_parameters']:,}"]
         for protocol in PROTOCOLS:
             cells += [_with_interval(tuned[protocol]), _gain(gains.get(protocol))]
         cells += [f"{cost.cpu / 60:.1f}", f"{cost.memory / 2**20:,.0f}", f"{kept(Path(cost.folder)) / 1e6:.1f}"]
