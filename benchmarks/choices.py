@@ -2,7 +2,7 @@
 
     python benchmarks/choices.py [--steps 3]
 
-Attention: one layer of each kind with the relative positions written down (`model.attention=stock`) and folded; a
+Attention: one layer of the encoder of each kind, as transformers computes it (`model.attention=stock`) and folded; a
 pass forward without a graph, and one forward and backward. AdamW: a step over as many weights as the decoder, and as
 the whole model has, in one kernel (fused) and in many. Channels last: the convolutions of patch embedding and neck.
 Times are the least of the steps, in seconds of CPU over all threads, on a GPU by the clock. Memory is the most that
@@ -20,10 +20,10 @@ from rich.table import Table
 from step import print_machine
 from torch import Tensor, nn
 from transformers import SamModel, SamVisionConfig
-from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
+from transformers.models.sam.modeling_sam import SamVisionLayer
 
 from adapt.memory import held_bytes, peak_bytes, reset_peak
-from adapt.segmenters.attention import FoldedAttention
+from adapt.segmenters.attention import FoldedLayer
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -44,23 +44,24 @@ def cost(run: Callable[[], object], steps: int) -> tuple[str, str]:
     return f"{1000 * min(seconds):.0f}", f"{most / 2**20:.0f}"
 
 
-def attention_rows(steps: int) -> list[tuple[str, ...]]:
-    """Windows of 14 x 14 tokens, 25 of them; and all 64 x 64 tokens."""
+def layer_rows(steps: int) -> list[tuple[str, ...]]:
+    """64 x 64 tokens, in 25 windows of 14 x 14 and all together."""
+    config = SamVisionConfig(attn_implementation="sdpa")
+    tokens = torch.randn(1, 64, 64, config.hidden_size, device=DEVICE, requires_grad=True)
     rows: list[tuple[str, ...]] = []
-    for name, window, shape in (("25 windows", 14, (25, 14, 14, 768)), ("global", 0, (1, 64, 64, 768))):
-        stock = SamVisionSdpaAttention(SamVisionConfig(), window).to(DEVICE)
-        for how, layer in (("stock", stock), ("folded", FoldedAttention.of(stock))):
-            tokens = torch.randn(shape, device=DEVICE, requires_grad=True)
+    for name, window in (("with windows", config.window_size), ("global", 0)):
+        stock = SamVisionLayer(config, window).to(DEVICE)
+        for how, layer in (("stock", stock), ("folded", FoldedLayer.of(stock))):
 
-            def forward(layer: nn.Module = layer, tokens: Tensor = tokens) -> None:
+            def forward(layer: nn.Module = layer) -> None:
                 with torch.no_grad():
                     layer(tokens)
 
-            def both(layer: nn.Module = layer, tokens: Tensor = tokens) -> None:
-                layer(tokens)[0].square().mean().backward()
+            def both(layer: nn.Module = layer) -> None:
+                layer(tokens).square().mean().backward()
 
-            rows.append((f"attention, {name}, forward", how, *cost(forward, steps)))
-            rows.append((f"attention, {name}, both", how, *cost(both, steps)))
+            rows.append((f"layer, {name}, forward", how, *cost(forward, steps)))
+            rows.append((f"layer, {name}, both", how, *cost(both, steps)))
     return rows
 
 
@@ -108,7 +109,7 @@ def main() -> None:
     table = Table(title="Choices for speed, SAM ViT-B at 1024 px, float32")
     for column in ("what", "how", "ms", "MiB"):
         table.add_column(column, justify="left" if column in ("what", "how") else "right")
-    for row in (*attention_rows(options.steps), *optimizer_rows(options.steps), *layout_rows(options.steps)):
+    for row in (*layer_rows(options.steps), *optimizer_rows(options.steps), *layout_rows(options.steps)):
         table.add_row(*row)
     console.print(table)
     print_machine(console)

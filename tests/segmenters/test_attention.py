@@ -5,10 +5,10 @@ import copy
 import pytest
 import torch
 from transformers import SamVisionConfig
-from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
+from transformers.models.sam.modeling_sam import SamVisionLayer, SamVisionSdpaAttention
 
 from adapt.segmenters import PromptableSegmenter, attention_blocks, fold_positions, load_segmenter, random_segmenter
-from adapt.segmenters.attention import FoldedAttention, attend_folded, is_folded
+from adapt.segmenters.attention import FoldedAttention, FoldedLayer, attend_folded, by_window, is_folded
 from adapt.segmenters.attention_blocks import attend_in_blocks
 
 
@@ -24,7 +24,8 @@ def stock_layer(window: int, *, channels: int = 96, heads: int = 3, image_size: 
 def run(layer: torch.nn.Module, tokens: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
     tokens = tokens.clone().requires_grad_()
     layer.zero_grad()
-    out, _ = layer(tokens)
+    answer = layer(tokens)
+    out = answer[0] if isinstance(answer, tuple) else answer
     (out * torch.linspace(-1, 1, out.numel()).view_as(out)).sum().backward()
     return out.detach(), [tokens.grad, *(parameter.grad.clone() for parameter in layer.parameters())]  # type: ignore[list-item,union-attr]
 
@@ -40,12 +41,56 @@ def test_folded_attention_gives_what_the_stock_one_gives_forward_and_backward(
     stock = stock_layer(window, heads=heads)
     tokens = torch.randn(3, side, side, 96, generator=torch.Generator().manual_seed(1))
     expected, gradients = run(stock, tokens)
-    folded = FoldedAttention.of(stock)
+    folded = FoldedAttention.of(stock, window=0)
     found, of_folded = run(folded, tokens)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     assert len(of_folded) == len(gradients) == 7
     for one, two in zip(of_folded, gradients, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5 * float(two.abs().max()))
+
+
+class Scaled(torch.nn.Module):
+    """A Linear layer whose result is scaled, as IA3 does: what it makes of nothing is not its bias."""
+
+    def __init__(self, linear: torch.nn.Linear) -> None:
+        super().__init__()
+        self.linear, self.scale = linear, torch.nn.Parameter(torch.linspace(0.5, 2, linear.out_features))
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.linear(tokens) * self.scale
+        return out
+
+
+@pytest.mark.parametrize("tuned", [False, True], ids=["stock", "its projection changed"])
+@pytest.mark.parametrize(("height", "width"), [(4, 8), (10, 7), (3, 2)], ids=["whole", "padded", "less than a window"])
+def test_a_layer_with_windows_is_the_stock_one_and_projects_what_lies_outside_once(
+    height: int, width: int, tuned: bool
+) -> None:
+    config = SamVisionConfig(
+        hidden_size=96, num_attention_heads=3, image_size=160, patch_size=16, mlp_dim=64, attn_implementation="sdpa"
+    )
+    torch.manual_seed(0)
+    stock = SamVisionLayer(config, 4)
+    for parameter in stock.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    if tuned:
+        stock.attn.qkv = Scaled(stock.attn.qkv)
+    tokens = torch.randn(2, height, width, 96, generator=torch.Generator().manual_seed(1))
+    expected, gradients = run(stock, tokens)
+    folded = FoldedLayer.of(stock)
+    assert [name for name, _ in folded.named_parameters()] == [name for name, _ in stock.named_parameters()]
+    projected: list[int] = []
+    folded.attn.qkv.register_forward_hook(lambda module, inputs, out: projected.append(out.shape[1]))
+    found, of_folded = run(folded, tokens)
+    assert projected == [height * width + 1]
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-4)
+    for one, two in zip(of_folded, gradients, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5 * float(two.abs().max()))
+
+
+def test_windows_follow_one_another_row_by_row_and_what_lies_outside_is_one_token() -> None:
+    order = by_window(3, 3, 2, device=torch.device("cpu"))
+    assert order.tolist() == [0, 1, 3, 4, 2, 9, 5, 9, 6, 7, 9, 9, 8, 9, 9, 9]
 
 
 def parts_of_attention(*, height: int, width: int) -> list[torch.Tensor]:
@@ -97,7 +142,7 @@ def test_in_bfloat16_it_is_no_farther_from_the_truth_than_the_stock_one() -> Non
     with torch.no_grad():
         truth = stock(tokens)[0]
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            plain, folded = stock(tokens)[0].float(), FoldedAttention.of(stock)(tokens)[0].float()
+            plain, folded = stock(tokens)[0].float(), FoldedAttention.of(stock, window=0)(tokens)[0].float()
     assert float((folded - truth).square().mean()) <= 1.5 * float((plain - truth).square().mean())
 
 
@@ -139,7 +184,7 @@ def test_no_matrix_of_all_tokens_is_kept_for_the_backward_pass() -> None:
 
     layer = stock_layer(0, image_size=24 * 16)
     grid = torch.randn(1, 24, 24, 96, requires_grad=True)
-    for kind, there in ((layer, True), (FoldedAttention.of(layer), False)):
+    for kind, there in ((layer, True), (FoldedAttention.of(layer, window=0), False)):
         sizes.clear()
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
             kind(grid)
