@@ -28,8 +28,9 @@ class ModelSettings(Settings):
     )
     attention: Literal["folded", "stock"] = Field(
         "folded",
-        description="How the image encoder adds relative positions: folded into queries and keys (on a CPU block "
-        "after block), in a tenth of the memory at 1024 px, or as transformers does; the same but for rounding.",
+        description="How the image encoder attends: relative positions folded into queries and keys (on a CPU block "
+        "after block), which takes global attention at 1024 px a tenth of the memory, or as transformers does; the "
+        "same but for rounding.",
     )
 
 
