@@ -14,6 +14,8 @@ from adapt.generate.upsampling import Upsampling
 from adapt.recipe import GenerateSettings
 from adapt.wording import counted
 
+FIT = "fit both to the validation images of a run (adapt evaluate RUN --fit-thresholds)"
+
 
 @dataclass
 class Funnel:
@@ -54,13 +56,14 @@ class Funnel:
         if not self.expected:
             return (
                 f"no mask is kept: of {counted(self.candidates, 'candidate')} the best predicted IoU is "
-                f"{self.best_predicted_iou:.3f}, not above generate.predicted_iou={settings.predicted_iou:g}; lower it"
+                f"{self.best_predicted_iou:.3f}, not above generate.predicted_iou={settings.predicted_iou:g}; "
+                f"lower it, or {FIT}"
             )
         if not self.stable:
             return (
                 f"no mask is kept: of {counted(self.expected, 'candidate')} with a predicted IoU above "
                 f"{settings.predicted_iou:g} the best stability is {self.best_stability:.3f}, below "
-                f"generate.stability={settings.stability:g}; lower it, or generate.predicted_iou"
+                f"generate.stability={settings.stability:g}; lower it, or generate.predicted_iou, or {FIT}"
             )
         return (
             f"no mask is kept: all {counted(self.stable, 'candidate')} that are good enough touch the edge of their "
