@@ -30,7 +30,7 @@ from adapt.jobs.batch_size import Trial, crowded_batch
 from adapt.memory import is_out_of_memory
 from adapt.prompts import Prompts, box_prompts
 from adapt.recipe import Recipe, find_recipe, load_recipe
-from adapt.segmenters import PromptableSegmenter, fold_positions
+from adapt.segmenters import PromptableSegmenter, fold_attention
 from adapt.segmenters.compiled import compile_encoder
 from adapt.segmenters.initial import initialised
 from adapt.segmenters.sam import sam_segmenter
@@ -82,7 +82,7 @@ class Bench:
         self._segmenter = segmenter
         self._useful = self._count(copy.deepcopy(segmenter))
         if recipe.model.attention == "folded":
-            fold_positions(segmenter.encoder)
+            fold_attention(segmenter.encoder)
 
     def parts(self) -> list[tuple[str, float, int, int]]:
         """Name, seconds, samples and useful operations of encoder and decoder, forward."""

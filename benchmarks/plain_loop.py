@@ -31,7 +31,7 @@ from transformers import SamConfig, SamModel
 from adapt import build
 from adapt.jobs.batch_size import Trial, crowded_batch
 from adapt.recipe import Recipe, find_recipe, load_recipe
-from adapt.segmenters import fold_positions, load_segmenter
+from adapt.segmenters import fold_attention, load_segmenter
 from adapt.segmenters.compiled import compile_encoder
 from adapt.segmenters.initial import initialised
 from adapt.segmenters.sam import sam_segmenter
@@ -74,7 +74,7 @@ def measure(recipe: Recipe, model: SamModel, *, steps: int, objects: int, batch:
     device, mixed = build.pick_device(recipe), recipe.trainer.precision == "bf16-mixed"
     segmenter = sam_segmenter(copy.deepcopy(model))
     if recipe.model.attention == "folded":
-        fold_positions(segmenter.encoder)
+        fold_attention(segmenter.encoder)
     build.tune(recipe, segmenter)
     ours = Trial(recipe, segmenter, objects=objects, device=device, cached=False)
     if recipe.trainer.compile:

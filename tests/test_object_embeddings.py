@@ -19,8 +19,9 @@ from adapt.datamodules.epoch_sampler import Key
 from adapt.datamodules.prepared_samples import PreparedSamples
 from adapt.errors import RecipeError
 from adapt.jobs.embedding import object_embeddings
+from adapt.prompts import Prompts
 from adapt.recipe import Recipe, load_recipe
-from adapt.segmenters import load_segmenter
+from adapt.segmenters import ImageFeatures, MaskPredictions, load_segmenter
 from adapt.text import ClipEmbedder, find_clip
 from adapt.tuning.text_token import insert_text_token
 
@@ -93,21 +94,28 @@ def test_images_that_are_drawn_anew_have_no_embeddings_to_keep(recipe: Recipe, t
         object_embeddings(load_recipe(path), store, splits, device=CPU, console=QUIET)
 
 
-def test_a_session_begins_with_the_embedding_and_teaches_the_projection_alone() -> None:
+def test_a_session_begins_with_the_embedding_and_teaches_the_projection_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     segmenter = load_segmenter("adapt:tiny")
     for parameter in segmenter.model.parameters():
         parameter.requires_grad_(False)
     insert_text_token(segmenter, width=8)
     batch = make_batch()
-    seen = []
+    seen: list[tuple[Prompts, bool]] = []
     decode = segmenter.decode
-    segmenter.decode = lambda *given, **how: (seen.append((given[1], how)), decode(*given, **how))[1]  # type: ignore
+
+    def watched(features: ImageFeatures, prompts: Prompts, *, multimask: bool) -> MaskPredictions:
+        seen.append((prompts, multimask))
+        return decode(features, prompts, multimask=multimask)
+
+    monkeypatch.setattr(segmenter, "decode", watched)
     batch = replace(batch, embeddings=torch.randn(*batch.object_valid.shape, 3, 8))
     losses, valid = losses_with_graph(segmenter, batch, session=SINGLE)
     losses.total[valid].sum().backward()
-    ((prompts, how),) = seen
+    ((prompts, multimask),) = seen
     assert prompts.points is None and prompts.boxes is None and prompts.embeddings is not None
-    assert how == {"multimask": False} and len(prompts.object_valid) == len(batch.images)
+    assert not multimask and len(prompts.object_valid) == len(batch.images)
     moved = {name for name, parameter in segmenter.named_parameters() if parameter.grad is not None}
     assert moved == {f"model.prompt_encoder.text_token.{name}" for name in ("weight", "bias")}
 

@@ -9,7 +9,7 @@ from adapt.recipe import Recipe
 from adapt.segmenters import (
     PromptableSegmenter,
     check_checkpoint,
-    fold_positions,
+    fold_attention,
     load_segmenter,
     memory_of,
     random_segmenter,
@@ -50,7 +50,7 @@ def as_computed(recipe: Recipe, segmenter: PromptableSegmenter) -> PromptableSeg
         CheckpointError: it has other classes than the recipe, or the recipe has none.
     """
     if recipe.model.attention == "folded":
-        fold_positions(segmenter.encoder)
+        fold_attention(segmenter.encoder)
     if recipe.semantic.classes:
         return segmenter.with_classes(recipe.semantic.classes)
     if segmenter.classes:

@@ -27,6 +27,7 @@ from adapt.metrics import (
     mean_average_precision,
     mean_over_groups,
 )
+from adapt.recipe import FIT_THRESHOLDS
 from adapt.samples import Sample
 
 MOST = 1_000
@@ -273,7 +274,7 @@ def automatic_warnings(automatic: Automatic) -> list[str]:
     if tuned.masks < FEWER * base.masks:
         found.append(
             f"automatic masks: {tuned.masks:.1f} an image after tuning, {base.masks:.1f} before; its scores may have "
-            "shifted: fit the thresholds (adapt evaluate RUN --fit-thresholds)"
+            f"shifted: {FIT_THRESHOLDS}"
         )
     worse = [
         f"{name} {after:.3f}, untouched {before:.3f}"
@@ -286,7 +287,7 @@ def automatic_warnings(automatic: Automatic) -> list[str]:
     if worse:
         found.append(
             f"automatic masks are worse after tuning ({'; '.join(worse)}); train with clicks as well as boxes "
-            "(prompts.box_chance below 1), or fit the thresholds (adapt evaluate RUN --fit-thresholds)"
+            f"(prompts.box_chance below 1), or {FIT_THRESHOLDS}"
         )
     return found
 
@@ -296,11 +297,11 @@ def what_to_lower(own: AutomaticFigures) -> str:
     if own.best_predicted_iou <= own.predicted_iou:
         return (
             f"the best predicted IoU is {own.best_predicted_iou:.2f}, lower generate.predicted_iou "
-            f"({own.predicted_iou:g}), or fit the thresholds (adapt evaluate RUN --fit-thresholds)"
+            f"({own.predicted_iou:g}), or {FIT_THRESHOLDS}"
         )
     if own.best_stability is not None and own.best_stability < own.stability:
         return (
             f"the best stability is {own.best_stability:.2f}, lower generate.stability ({own.stability:g}), or "
-            "fit the thresholds (adapt evaluate RUN --fit-thresholds)"
+            f"{FIT_THRESHOLDS}"
         )
-    return "fit the thresholds of generation (adapt evaluate RUN --fit-thresholds), or lower them"
+    return f"{FIT_THRESHOLDS}, or lower them"

@@ -11,10 +11,8 @@ from torch import Tensor
 
 from adapt.formats import encode_part
 from adapt.generate.upsampling import Upsampling
-from adapt.recipe import GenerateSettings
+from adapt.recipe import FIT_THRESHOLDS, GenerateSettings
 from adapt.wording import counted
-
-FIT = "fit both to the validation images of a run (adapt evaluate RUN --fit-thresholds)"
 
 
 @dataclass
@@ -57,13 +55,13 @@ class Funnel:
             return (
                 f"no mask is kept: of {counted(self.candidates, 'candidate')} the best predicted IoU is "
                 f"{self.best_predicted_iou:.3f}, not above generate.predicted_iou={settings.predicted_iou:g}; "
-                f"lower it, or {FIT}"
+                f"lower it, or {FIT_THRESHOLDS}"
             )
         if not self.stable:
             return (
                 f"no mask is kept: of {counted(self.expected, 'candidate')} with a predicted IoU above "
                 f"{settings.predicted_iou:g} the best stability is {self.best_stability:.3f}, below "
-                f"generate.stability={settings.stability:g}; lower it, or generate.predicted_iou, or {FIT}"
+                f"generate.stability={settings.stability:g}; lower it, or generate.predicted_iou, or {FIT_THRESHOLDS}"
             )
         return (
             f"no mask is kept: all {counted(self.stable, 'candidate')} that are good enough touch the edge of their "

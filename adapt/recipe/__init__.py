@@ -20,7 +20,7 @@ from adapt.recipe.data import (
 )
 from adapt.recipe.demo import DemoSettings
 from adapt.recipe.evaluation import EvaluationSettings, RetentionSettings
-from adapt.recipe.generate import GenerateSettings
+from adapt.recipe.generate import FIT_THRESHOLDS, GenerateSettings
 from adapt.recipe.hub import CardSettings, HubSettings, check_repo
 from adapt.recipe.keys import key_paths, keys_page
 from adapt.recipe.label import LabelSettings, StageWeights
@@ -51,6 +51,7 @@ from adapt.recipe.tuning import (
 )
 
 __all__ = [
+    "FIT_THRESHOLDS",
     "AdapterTuning",
     "AugmentSettings",
     "BandPercentile",

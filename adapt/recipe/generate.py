@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 
 from adapt.recipe.settings import Settings, Share
 
+FIT_THRESHOLDS = "fit the thresholds (adapt evaluate RUN --fit-thresholds)"
+"""What messages advise where predicted_iou and stability do not suit a model."""
+
 
 class GenerateSettings(Settings):
     """Automatic masks of an image: clicks on a grid, candidates filtered, and one mask kept of those that are alike."""

@@ -1,6 +1,6 @@
 """Promptable segmenters: one interface, one thin class a family, chosen by the checkpoint."""
 
-from adapt.segmenters.attention import fold_positions
+from adapt.segmenters.attention import fold_attention
 from adapt.segmenters.checkpoint import TINY, check_checkpoint, load_segmenter, random_segmenter
 from adapt.segmenters.concepts import ConceptAnswers, ConceptDetector, Texts
 from adapt.segmenters.memory import Bank, Memory, ObjectMemory, Recalled, together
@@ -45,7 +45,7 @@ __all__ = [
     "check_checkpoint",
     "detector_of",
     "encoder_trains",
-    "fold_positions",
+    "fold_attention",
     "freeze_boundary",
     "load_segmenter",
     "memory_of",

@@ -46,18 +46,19 @@ class FoldedAttention(SamVisionSdpaAttention):  # type: ignore[misc]  # transfor
     def forward(self, hidden_states: Tensor, output_attentions: bool = False) -> tuple[Tensor, None]:
         """(B, h, w, C) tokens to the same shape; weights of the attention are never there to be returned."""
         batch, height, width, channels = hidden_states.shape
-        tokens, side, rows, columns = hidden_states.flatten(1, 2), (height, width), 1, 1
+        window = (self.window, self.window) if self.window else (height, width)
+        rows, columns = -(-height // window[0]), -(-width // window[1])
+        tokens = hidden_states.flatten(1, 2)
         if self.window:
-            side, rows, columns = (self.window, self.window), -(-height // self.window), -(-width // self.window)
             tokens = torch.cat((tokens, tokens.new_zeros(batch, 1, channels)), dim=1)
         qkv = self.qkv(tokens).unflatten(-1, (3, self.num_attention_heads, -1)).permute(2, 0, 3, 1, 4)
         if self.window:
             order = by_window(height, width, self.window, device=tokens.device)
             qkv = qkv.index_select(3, order).unflatten(3, (rows * columns, -1)).flatten(1, 2)
         query, key, value = qkv.unbind(0)  # (B, heads, tokens, D) each, or (B * heads, windows, tokens of a window, D)
-        seen = self._attend(query, key, value, *side)
-        grid = seen.reshape(batch, self.num_attention_heads, rows, columns, *side, -1).permute(0, 2, 4, 3, 5, 1, 6)
-        joined = grid.reshape(batch, rows * side[0], columns * side[1], -1)[:, :height, :width]
+        seen = self._attend(query, key, value, *window)
+        grid = seen.reshape(batch, self.num_attention_heads, rows, columns, *window, -1).permute(0, 2, 4, 3, 5, 1, 6)
+        joined = grid.reshape(batch, rows * window[0], columns * window[1], -1)[:, :height, :width]
         return self.proj(joined), None
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, height: int, width: int) -> Tensor:
@@ -126,7 +127,7 @@ class FoldedLayer(SamVisionLayer):  # type: ignore[misc]
         return hidden + changed
 
 
-def fold_positions(encoder: nn.Module) -> None:
+def fold_attention(encoder: nn.Module) -> None:
     """Give every stock layer inside an encoder its folded way to compute."""
     for module in list(encoder.modules()):
         for name, child in list(module.named_children()):
@@ -135,5 +136,5 @@ def fold_positions(encoder: nn.Module) -> None:
 
 
 def is_folded(encoder: nn.Module) -> bool:
-    """Whether `fold_positions` has been here."""
+    """Whether `fold_attention` has been here."""
     return any(isinstance(module, FoldedAttention) for module in encoder.modules())

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from adapt.errors import CheckpointError
 from adapt.prompts import Prompts, no_prompts
-from adapt.segmenters.attention import fold_positions, is_folded
+from adapt.segmenters.attention import fold_attention, is_folded
 from adapt.segmenters.class_tokens import class_names, give_classes
 from adapt.segmenters.concepts import ConceptDetector
 from adapt.segmenters.family import Family, PromptedObjects
@@ -199,7 +199,7 @@ class Segmenter(nn.Module):
         same = size == self.spec.image_size
         model = self.model if same else self._family.at_input_size(self.model, size).train(self.model.training)
         if is_folded(self.encoder):
-            fold_positions(model.vision_encoder)
+            fold_attention(model.vision_encoder)
         return Segmenter(model, self._family).train(self.training)
 
     def save(self, folder: Path) -> None:

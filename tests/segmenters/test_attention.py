@@ -7,7 +7,7 @@ import torch
 from transformers import SamVisionConfig
 from transformers.models.sam.modeling_sam import SamVisionLayer, SamVisionSdpaAttention
 
-from adapt.segmenters import PromptableSegmenter, attention_blocks, fold_positions, load_segmenter, random_segmenter
+from adapt.segmenters import PromptableSegmenter, attention_blocks, fold_attention, load_segmenter, random_segmenter
 from adapt.segmenters.attention import FoldedAttention, FoldedLayer, attend_folded, by_window, is_folded
 from adapt.segmenters.attention_blocks import attend_in_blocks
 
@@ -156,7 +156,7 @@ def test_a_folded_encoder_gives_the_features_of_the_stock_one_from_the_same_para
     before = [(name, id(parameter)) for name, parameter in tiny.named_parameters()]
     with torch.no_grad():
         expected = tiny.encode(images).embedding
-        fold_positions(tiny.encoder)
+        fold_attention(tiny.encoder)
         torch.testing.assert_close(tiny.encode(images).embedding, expected, rtol=1e-4, atol=1e-4)
     assert [(name, id(parameter)) for name, parameter in tiny.named_parameters()] == before
     assert is_folded(tiny.encoder)
@@ -167,7 +167,7 @@ def test_other_sizes_and_copies_of_a_folded_segmenter_are_folded(other: object) 
     tiny: PromptableSegmenter = random_segmenter("adapt:tiny", seed=0)
     assert callable(other)
     assert not is_folded(other(tiny).encoder)
-    fold_positions(tiny.encoder)
+    fold_attention(tiny.encoder)
     again = other(tiny)
     assert is_folded(again.encoder)
     layers = [module for module in again.encoder.modules() if isinstance(module, SamVisionSdpaAttention)]

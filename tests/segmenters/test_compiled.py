@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from adapt.errors import RecipeError
-from adapt.segmenters import PromptableSegmenter, fold_positions
+from adapt.segmenters import PromptableSegmenter, fold_attention
 from adapt.segmenters.compiled import compile_encoder
 from adapt.segmenters.initial import initialised
 from adapt.segmenters.sam import sam_segmenter
@@ -28,7 +28,7 @@ def small_segmenter() -> PromptableSegmenter:
     vision.num_hidden_layers, vision.global_attn_indexes = 1, [0]
     config.prompt_encoder_config.image_size, config.prompt_encoder_config.image_embedding_size = 64, 4
     segmenter = sam_segmenter(initialised(config, seed=0))
-    fold_positions(segmenter.encoder)
+    fold_attention(segmenter.encoder)
     return segmenter
 
 
